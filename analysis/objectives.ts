@@ -1,0 +1,125 @@
+import { metricKind, type Objective, percentileNames } from "../schema/objectives.ts";
+import type { ObjectiveResult } from "../schema/summary.ts";
+import type { WholeRun } from "./checks/check.ts";
+import type { Failover } from "./failover.ts";
+import { formatMetric } from "./format.ts";
+import { percentilesMs } from "./histogram.ts";
+import { answeredWellBetween } from "./merge.ts";
+
+/** Metrics by name, in the unit of their kind (ms, 1/s, ratio, count); one without a value is absent. */
+export type Metrics = Readonly<Record<string, number>>;
+
+/**
+ * Every metric of schema/objectives.ts that this run gives a value to.
+ *
+ * - `success_ratio`: answered well by offered, so that operations never sent count against it.
+ * - `achieved_ratio`: answered well during the measure phase by offered in it.
+ * - `<op>.rate`: answered well during the measure phase, per second.
+ * - `<op>.latency.*`: of all answers, failures with their duration.
+ * - `failover`: longest over the faults; 0 when none disturbed a write; no value when one was not recovered from.
+ */
+export function metricsOf(run: WholeRun): Metrics {
+  const { spec, totals, startAtMs } = run;
+  const metrics: Record<string, number> = {};
+  const fromMs = startAtMs + spec.phases.warmupMs;
+  const toMs = fromMs + spec.phases.measureMs;
+  let offered = 0;
+  let succeeded = 0;
+  let achieved = 0;
+  for (const [name, operation] of totals) {
+    const done = answeredWellBetween(run.workers, name, fromMs, toMs);
+    offered += operation.offered;
+    succeeded += operation.succeeded;
+    achieved += done;
+    metrics[`${name}.rate`] = (done * 1000) / spec.phases.measureMs;
+    if (operation.offered > 0) {
+      metrics[`${name}.success_ratio`] = operation.succeeded / operation.offered;
+    }
+    const percentiles = percentilesMs(operation.latency);
+    for (const percentile of percentiles === null ? [] : percentileNames) {
+      metrics[`${name}.latency.${percentile}`] = percentiles?.[percentile] ?? Number.NaN;
+    }
+  }
+  if (offered > 0) {
+    metrics.success_ratio = succeeded / offered;
+    metrics.achieved_ratio = achieved / offered;
+  }
+  const lost = lostWrites(run);
+  if (lost !== undefined) {
+    metrics.lost_writes = lost;
+  }
+  const failover = longestFailover(run.failovers);
+  if (typeof failover === "number") {
+    metrics.failover = failover;
+  }
+  return metrics;
+}
+
+function lostWrites({ workers }: WholeRun): number | undefined {
+  const results = workers.flatMap((worker) => worker.result.durability ?? []);
+  return results.length === 0 ? undefined : results.reduce((sum, result) => sum + result.lost, 0);
+}
+
+/** The longest failover in ms, or why there is none. */
+function longestFailover(failovers: readonly Failover[]): number | string {
+  if (failovers.length === 0) {
+    return "no fault acted";
+  }
+  if (failovers.some((failover) => failover.state === "not-recovered")) {
+    return "writes were still disturbed when the measure phase ended";
+  }
+  if (failovers.some((failover) => failover.state === "unknown")) {
+    return "too few writes came before the fault to say what is usual";
+  }
+  return Math.max(...failovers.map((failover) => failover.failoverMs ?? 0));
+}
+
+/** Judges each objective; one without a value is not met, and says why. `run` is null when results are damaged. */
+export function judgeObjectives(
+  objectives: readonly Objective[],
+  metrics: Metrics,
+  run: WholeRun | null,
+): ObjectiveResult[] {
+  return objectives.map((objective) => {
+    const { metric, kind, min, max } = objective;
+    const value = metrics[metric] ?? null;
+    const reason = value === null ? whyNoValue(metric, run) : whyMissed(objective, value);
+    return {
+      metric,
+      kind,
+      ...(min === undefined ? {} : { min }),
+      ...(max === undefined ? {} : { max }),
+      value,
+      met: reason === undefined,
+      ...(reason === undefined ? {} : { reason }),
+    };
+  });
+}
+
+function whyMissed({ kind, min, max }: Objective, value: number): string | undefined {
+  if (Number.isNaN(value)) {
+    return "the value is no number";
+  }
+  if (min !== undefined && value < min) {
+    return `${formatMetric(kind, value)} is less than ${formatMetric(kind, min)}`;
+  }
+  return max !== undefined && value > max
+    ? `${formatMetric(kind, value)} is more than ${formatMetric(kind, max)}`
+    : undefined;
+}
+
+function whyNoValue(metric: string, run: WholeRun | null): string {
+  if (run === null) {
+    return "the results are not whole";
+  }
+  if (metric === "lost_writes") {
+    return "no worker read its writes back";
+  }
+  if (metric === "failover") {
+    const failover = longestFailover(run.failovers);
+    return typeof failover === "string" ? failover : "no fault acted";
+  }
+  return metricKind(metric, [...run.totals.keys()]) === undefined
+    ? "no such operation was sent"
+    : "no operation was answered";
+}

@@ -1,0 +1,326 @@
+import type { Reason, Summary, Verdict } from "../../schema/summary.ts";
+import {
+  failoverText,
+  formatBounds,
+  formatCount,
+  formatMetric,
+  formatMs,
+  formatRate,
+  formatRatio,
+  plural,
+} from "../format.ts";
+import type { Analysis } from "../summary.ts";
+import { distributionFigure, timeFigures } from "./figures.ts";
+import { Html, html, nothing, table } from "./html.ts";
+import { style } from "./style.ts";
+
+/**
+ * The report of a run as one HTML document: no script, no request, readable on a phone, in the dark and on paper. The
+ * same analysis gives the same bytes.
+ */
+export function renderReport({ data, whole, summary }: Analysis): string {
+  const figures = whole !== null && whole.totals.size > 0;
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>${summary.experiment}: ${summary.verdict} (${summary.run})</title>
+<style>${new Html(style)}</style>
+</head>
+<body>
+<main>
+${opening(summary)}
+${objectives(summary)}
+${figures ? html`<section><h2>Over time</h2>${timeFigures(whole, summary)}</section>` : nothing}
+${figures ? html`<section><h2>Latency</h2>${distributionFigure(whole)}${operations(summary)}</section>` : nothing}
+${faults(summary)}
+${durability(summary)}
+${validity(summary)}
+${circumstances(summary, data.experimentSource)}
+</main>
+</body>
+</html>
+`;
+  return page.text;
+}
+
+/** Keeps a number and its unit on one line. */
+const unbroken = (text: string): string => text.replaceAll(/(\d) (?=ms\b|s\b|min\b|%)/g, "$1\u00a0");
+
+const headline: Readonly<Record<Verdict, string>> = { pass: "Pass", fail: "Fail", invalid: "Invalid" };
+
+function opening(summary: Summary): Html {
+  const { verdict, target, started } = summary;
+  const when = started === null ? "never started" : `${started.slice(0, 16).replace("T", " ")} UTC`;
+  return html`<header>
+<p class="origin">${summary.experiment} · ${summary.system} on ${target} · ${when} · run ${summary.run}</p>
+<h1 class="${verdict}">${headline[verdict]}</h1>
+<p class="lead">${why(summary)}</p>
+${reasonList(summary.reasons)}
+${keyFigures(summary)}
+</header>`;
+}
+
+function why({ verdict, objectives: results, reasons, warnings }: Summary): string {
+  const missed = results.filter((result) => !result.met);
+  switch (verdict) {
+    case "invalid":
+      return `This run cannot be believed, for ${plural(reasons.length, "reason")}. Whatever its numbers say, they are no evidence for or against the network.`;
+    case "fail":
+      return `${plural(missed.length, "objective")} of ${results.length} missed: ${missed.map((result) => `${result.metric} (${result.reason ?? ""})`).join("; ")}.`;
+    case "pass": {
+      const met =
+        results.length === 0
+          ? "The run is valid; the experiment states no objectives"
+          : results.length === 1
+            ? "The one objective was met"
+            : `All ${results.length} objectives were met`;
+      const doubts =
+        warnings.length === 0 ? "every validity check passed" : `${plural(warnings.length, "remark")} below`;
+      return `${met}, with ${doubts}.`;
+    }
+  }
+}
+
+function reasonList(reasons: readonly Reason[]): Html {
+  return reasons.length === 0
+    ? nothing
+    : html`<ul class="reasons">
+${reasons.map(({ text, fix }) => html`<li>${text} <span class="fix">${fix}</span></li>\n`)}</ul>`;
+}
+
+/** The four or five numbers a reader looks for first. */
+function keyFigures(summary: Summary): Html {
+  const { metrics, durability: found } = summary;
+  const operationsDone = Object.values(summary.operations);
+  if (operationsDone.length === 0) {
+    return nothing;
+  }
+  const rate = operationsDone.reduce((sum, operation) => sum + operation.achieved_rate, 0);
+  const figures: (readonly [string, string])[] = [["achieved rate", formatRate(rate)]];
+  if (metrics.success_ratio !== undefined) {
+    figures.push(["answered well", formatRatio(metrics.success_ratio)]);
+  }
+  for (const [name, operation] of Object.entries(summary.operations).slice(0, 2)) {
+    if (operation.latency_ms !== null) {
+      figures.push([`${name} p99`, formatMs(operation.latency_ms.p99)]);
+    }
+  }
+  if (metrics.failover !== undefined) {
+    figures.push(["longest failover", metrics.failover === 0 ? "none" : formatMs(metrics.failover)]);
+  }
+  if (found !== null) {
+    figures.push(["writes lost", formatCount(found.lost)]);
+  }
+  return html`<dl class="figure-row">${figures.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+}
+
+function objectives({ objectives: results, valid }: Summary): Html {
+  if (results.length === 0) {
+    return nothing;
+  }
+  const rows = results.map((result) => [
+    html`<code>${result.metric}</code>`,
+    unbroken(formatBounds(result)),
+    result.value === null ? `no value: ${result.reason ?? ""}` : unbroken(formatMetric(result.kind, result.value)),
+    html`<span class="state ${valid ? (result.met ? "met" : "missed") : "skipped"}">${result.met ? "✓ met" : "✕ missed"}</span>`,
+  ]);
+  return html`<section><h2>Objectives</h2>
+${table(valid ? "What the network was to achieve, and did" : "The run is invalid, so these results decide nothing", [{ head: "metric" }, { head: "wanted" }, { head: "measured" }, { head: "result" }], rows)}</section>`;
+}
+
+function operations(summary: Summary): Html {
+  const entries = Object.entries(summary.operations);
+  const figures = (head: string) => ({ head, figures: true });
+  const latency = table(
+    "Latency from the intended send time; failed operations count with their duration",
+    [{ head: "operation" }, ...["p50", "p90", "p95", "p99", "p99.9", "max"].map(figures)],
+    entries.map(([name, { latency_ms: found }]) => [
+      name,
+      ...(found === null
+        ? ["none", "", "", "", "", ""]
+        : [found.p50, found.p90, found.p95, found.p99, found.p999, found.max].map(formatMs)),
+    ]),
+  );
+  const service = table(
+    "Service time from the actual sending: what a driver that waits would have reported",
+    [{ head: "operation" }, ...["p50", "p90", "p95", "p99", "p99.9", "max"].map(figures)],
+    entries.map(([name, { service_ms: found }]) => [
+      name,
+      ...(found === null
+        ? ["none", "", "", "", "", ""]
+        : [found.p50, found.p90, found.p95, found.p99, found.p999, found.max].map(formatMs)),
+    ]),
+  );
+  const counts = table(
+    "Operations of the measure phase",
+    [
+      { head: "operation" },
+      ...["offered", "achieved", "answered", "failed", "never sent"].map(figures),
+      { head: "errors" },
+    ],
+    entries.map(([name, operation]) => [
+      name,
+      formatRate(operation.offered_rate),
+      formatRate(operation.achieved_rate),
+      formatCount(operation.count),
+      formatCount(operation.errors),
+      formatCount(operation.dropped),
+      Object.entries(operation.errors_by_code)
+        .map(([code, count]) => `${code} ${formatCount(count)}`)
+        .join(", ") || "none",
+    ]),
+  );
+  return html`${latency}${counts}${service}`;
+}
+
+function faults(summary: Summary): Html {
+  if (summary.faults.length === 0) {
+    return nothing;
+  }
+  const after = (fault: Summary["faults"][number], atMs: number | null): string =>
+    atMs === null || fault.actedAtMs === null ? "not seen" : `+${formatMs(atMs - fault.actedAtMs)}`;
+  const rows = summary.faults.map((fault, position) => [
+    `${position + 1}: ${fault.kind} ${"role" in fault.target ? `${fault.target.count} × ${fault.target.role}` : `ordinal ${fault.target.ordinal}`}`,
+    html`<span class="state ${fault.applied ? "passed" : "failed"}">${fault.applied ? "proved" : "not applied"}</span>`,
+    fault.members.map((member) => member.pod).join(", ") || "nobody",
+    failoverText(fault),
+    `${formatCount(fault.failover.failed)} failed, ${formatCount(fault.failover.delayed)} late`,
+    fault.failover.threshold_ms === null ? "unknown" : formatMs(fault.failover.threshold_ms),
+  ]);
+  const history = summary.faults.map((fault, position) => {
+    const events: (readonly [number | null, string])[] = [
+      [fault.actedAtMs, `acted; leader was ${fault.leaderBefore ?? "unknown"}`],
+      ...fault.members.flatMap((member): (readonly [number | null, string])[] => [
+        [member.goneAtMs, `${member.pod} gone`],
+        [member.readyAtMs, `${member.pod} ready again`],
+      ]),
+      [fault.leaderAfterAtMs, `${fault.leaderAfter ?? "nobody"} leads`],
+      ...fault.observations.map((seen): readonly [number, string] => [seen.atMs, seen.what]),
+    ];
+    if (fault.failover_ms !== null && fault.actedAtMs !== null) {
+      events.push([fault.actedAtMs + fault.failover_ms, "writes served as before"]);
+    }
+    const ordered = [...events].sort(([a], [b]) => (a ?? Infinity) - (b ?? Infinity));
+    return table(
+      `Fault ${position + 1}, counted from the act`,
+      [{ head: "when" }, { head: "what was seen" }],
+      ordered.map(([atMs, what]) => [after(fault, atMs), what]),
+    );
+  });
+  return html`<section><h2>Faults</h2>
+${table(
+  "What was done, and what it did to writes",
+  [
+    { head: "fault" },
+    { head: "evidence" },
+    { head: "hit" },
+    { head: "failover", figures: true },
+    { head: "writes disturbed" },
+    { head: "late means over", figures: true },
+  ],
+  rows,
+)}
+${history}
+<p class="note">Failover is counted from the act to the first acknowledged write that began after the last failed or late one.</p>
+</section>`;
+}
+
+function durability({ durability: found }: Summary): Html {
+  if (found === null) {
+    return nothing;
+  }
+  const unread =
+    found.keys_unread === 0 ? "every one could be read" : `${plural(found.keys_unread, "key")} could not be read`;
+  return html`<section><h2>Durability</h2>
+<p>After the load, ${plural(found.keys_checked, "key")} were read back and compared with ${plural(found.acknowledged, "acknowledged write")}; ${unread}.
+<span class="state ${found.lost === 0 ? "passed" : "failed"}">${found.lost === 0 ? "No acknowledged write was lost." : `${plural(found.lost, "key")} held a value that acknowledged writes rule out.`}</span></p>
+</section>`;
+}
+
+const outcomes: Readonly<Record<Summary["checks"][number]["outcome"], string>> = {
+  passed: "✓ passed",
+  warned: "! remark",
+  failed: "✕ failed",
+  skipped: "– not asked",
+};
+
+function validity(summary: Summary): Html {
+  const answers = summary.checks.map(
+    (check) => html`<li><span class="state ${check.outcome}">${outcomes[check.outcome]}</span>
+<span class="question">${check.title}</span> <span class="measured">${check.text}</span></li>\n`,
+  );
+  return html`<section><h2>Can this run be believed?</h2>
+<ul class="checks">
+${answers}</ul>
+${summary.warnings.length === 0 ? nothing : html`<h3 class="note">Remarks, which do not make the run invalid</h3>${reasonList(summary.warnings)}`}
+</section>`;
+}
+
+function facts(entries: readonly (readonly [string, Html | string])[]): Html {
+  return html`<dl class="facts">${entries.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>\n`)}</dl>`;
+}
+
+function circumstances(summary: Summary, source: string | null): Html {
+  const { environment, phases } = summary;
+  const how: (readonly [string, Html | string])[] = [
+    ["run", summary.run],
+    ["system", summary.system],
+    ["target", summary.target],
+  ];
+  if (phases !== null) {
+    how.push([
+      "phases",
+      `warm-up ${formatMs(phases.warmup_ms)}, measure ${formatMs(phases.measure_ms)}, cool-down up to ${formatMs(phases.cooldown_ms)}`,
+    ]);
+  }
+  if (summary.workers !== null) {
+    how.push(["drivers", `${plural(summary.workers, "worker")}, ${summary.arrival ?? "unknown"} arrival`]);
+  }
+  if (environment !== null) {
+    how.push(
+      ["Kubernetes", `${environment.kubernetes}, context ${environment.context}`],
+      [
+        "plugin",
+        environment.kubernetesPlugin === "official"
+          ? "official Pulumi Kubernetes plugin"
+          : "orrery's own Pulumi Kubernetes plugin",
+      ],
+      ["NetworkPolicy", environment.networkPolicyEnforced ? "enforced" : "rendered, not enforced by this cluster"],
+      [
+        "versions",
+        Object.entries(environment.versions)
+          .map(([name, version]) => `${name} ${version}`)
+          .join(", "),
+      ],
+    );
+  }
+  return html`<section><h2>How and where it ran</h2>
+${facts(how)}
+${
+  environment === null
+    ? html`<p class="note">The environment was not recorded.</p>`
+    : html`${table(
+        "Nodes",
+        ["node", "CPU", "memory", "kernel", "system", "runtime"].map((head) => ({ head })),
+        environment.nodes.map((node) => [node.name, node.cpu, node.memory, node.kernel, node.os, node.runtime]),
+      )}${table(
+        "Images",
+        ["image", "reference", "digest"].map((head) => ({ head })),
+        environment.images.map((image) => [image.name, image.image, html`<code>${image.digest ?? "unknown"}</code>`]),
+      )}`
+}
+${
+  source === null
+    ? nothing
+    : html`<details><summary>The experiment as written</summary>
+<pre tabindex="0">${source}</pre></details>`
+}
+<details><summary>What the numbers mean</summary>
+<p>Latency runs from the moment an operation was due, not from when it was sent, so that a driver held up by a slow network cannot hide the wait. Percentiles come from histograms merged over all workers, or from the events themselves; none is an average of percentiles. They are exact to 0.1 %.</p>
+<p>Offered counts operations due in the measure phase; achieved counts those answered well in it. Answered well is the share of the offered ones, so that operations never sent count against it.</p>
+</details>
+</section>`;
+}

@@ -1,0 +1,37 @@
+import type { Command } from "commander";
+import { clusterStatus } from "../../local/cluster/index.ts";
+import { OrreryHome } from "../../local/toolchain/home.ts";
+import { planText, renderExperiment } from "../plan.ts";
+import { type CommonOptions, openStackOnly, readExperiment, type Session, targetCommand } from "../session.ts";
+import { targetName } from "../targets.ts";
+
+/** `orrery preview <experiment>`: what `up` would change; without a cluster, what it would make. */
+export function previewCommand(start: (options: CommonOptions) => Session): Command {
+  return targetCommand("preview")
+    .description("show what up would change; where no cluster runs, what it would make")
+    .argument("<experiment>", "experiment file")
+    .action(async (file: string, options: CommonOptions) => {
+      const session = start(options);
+      const loaded = await readExperiment(file, session);
+      if (targetName(options) === "local" && !(await localRuns())) {
+        const resources = await renderExperiment(loaded.experiment);
+        session.console.info(
+          "no local cluster runs: this is the whole plan, not a difference (orrery local up starts one)",
+        );
+        session.console.result(planText(resources), { cluster: false, resources });
+        return;
+      }
+      const stack = await openStackOnly(file, loaded, options, session);
+      const { text, changes } = await stack.preview(session.signals.children);
+      session.console.settle();
+      session.console.result(text, { cluster: true, stack: stack.name, changes });
+    });
+}
+
+async function localRuns(): Promise<boolean> {
+  if (process.platform !== "linux") {
+    return false;
+  }
+  const status = await clusterStatus(OrreryHome.fromEnvironment());
+  return status.state === "running";
+}

@@ -1,0 +1,74 @@
+import { Command, CommanderError } from "commander";
+import { EnvironmentError, exitCodes, InputError, RunFailure } from "../schema/errors.ts";
+import { destroyCommand } from "./commands/destroy.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { envCommand } from "./commands/env.ts";
+import { initCommand } from "./commands/init.ts";
+import { localCommand } from "./commands/local.ts";
+import { previewCommand } from "./commands/preview.ts";
+import { renderCommand } from "./commands/render.ts";
+import { reportCommand } from "./commands/report.ts";
+import { resultsCommand } from "./commands/results.ts";
+import { runCommand } from "./commands/run.ts";
+import { upCommand } from "./commands/up.ts";
+import { Interrupted, interruptSignals } from "./interrupt.ts";
+import { type CommonOptions, openSession } from "./session.ts";
+
+const signals = interruptSignals();
+const start = (options: CommonOptions) => openSession(options, signals);
+
+const program = new Command("orrery")
+  .description(
+    "Describe a peer-to-peer network, its load and its faults in one file; run it on Kubernetes; get a verdict.",
+  )
+  .exitOverride()
+  .showSuggestionAfterError();
+
+for (const command of [
+  runCommand(start),
+  upCommand(start),
+  previewCommand(start),
+  destroyCommand(start),
+  renderCommand(start),
+  resultsCommand(start),
+  reportCommand(start),
+  localCommand(start),
+  doctorCommand(start),
+  initCommand(start),
+  envCommand(start),
+]) {
+  program.addCommand(inheritSettings(command));
+}
+
+/** Sub-commands throw instead of ending the process, so that every exit code is decided in one place. */
+function inheritSettings(command: Command): Command {
+  command.exitOverride();
+  command.commands.forEach(inheritSettings);
+  return command;
+}
+
+function exitCodeOf(error: unknown): number {
+  if (signals.command.aborted || error instanceof Interrupted) {
+    return exitCodes.interrupted;
+  }
+  if (error instanceof CommanderError) {
+    return error.exitCode === 0 ? exitCodes.pass : exitCodes.badInput;
+  }
+  return error instanceof InputError || error instanceof EnvironmentError
+    ? exitCodes.badInput
+    : exitCodes.infrastructure;
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
+  if (process.exitCode === exitCodes.interrupted) {
+    process.stderr.write("\ninterrupted; `orrery destroy` removes what was made so far\n");
+  } else if (!(error instanceof CommanderError)) {
+    const expected = error instanceof InputError || error instanceof EnvironmentError || error instanceof RunFailure;
+    process.stderr.write(
+      `\norrery: ${expected ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
+    );
+  }
+}

@@ -1,0 +1,165 @@
+import { join, relative } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { writeReport } from "../analysis/report.ts";
+import { analyse } from "../analysis/summary.ts";
+import { renderSummary } from "../analysis/terminal.ts";
+import { conductorKey, runToken } from "../components/kubernetes/identity.ts";
+import { namespaceOf } from "../components/simulation.ts";
+import { conductorName, conductorPort } from "../components/workload/conductor.ts";
+import { runDeadlineSeconds } from "../components/workload/plan.ts";
+import { exitCodes, RunFailure } from "../schema/errors.ts";
+import type { LoadedExperiment } from "../schema/load.ts";
+import type { RunStatus } from "../schema/run.ts";
+import type { Summary, Verdict } from "../schema/summary.ts";
+import { kubeConfigOf } from "./cluster-client.ts";
+import { ConductorClient } from "./collect.ts";
+import { type Console, formatSeconds } from "./console.ts";
+import { describeEnvironment } from "./environment.ts";
+import type { Session } from "./session.ts";
+import type { ExperimentStack } from "./stack.ts";
+import type { PreparedTarget } from "./targets.ts";
+
+/** What one run needs. */
+export interface RunRequest extends Session {
+  readonly loaded: LoadedExperiment;
+  readonly target: PreparedTarget;
+  readonly stack: ExperimentStack;
+  readonly run: string;
+  /** Folder results go below. */
+  readonly results: string;
+}
+
+export interface RunOutcome {
+  readonly summary: Summary;
+  readonly folder: string;
+  readonly report: string;
+}
+
+export const verdictExitCodes: Readonly<Record<Verdict, number>> = {
+  pass: exitCodes.pass,
+  fail: exitCodes.fail,
+  invalid: exitCodes.invalid,
+};
+
+/** A run id that sorts by time: `20261121-101500`, UTC. */
+export function newRunId(now: Date): string {
+  return now.toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "-");
+}
+
+/**
+ * Deploys, runs, collects and judges. `pulumi up` and the run are one step to Pulumi, so both are watched at once:
+ * the engine's events until the drivers have met, then the conductor's status.
+ */
+export async function carryOut(request: RunRequest): Promise<RunOutcome> {
+  const { loaded, stack, run, console, signals } = request;
+  const rootSecret = await stack.config("rootSecret");
+  if (rootSecret === undefined) {
+    throw new RunFailure(`stack ${stack.name} has no root secret; run \`orrery init\` again`);
+  }
+  await stack.configure({ run });
+  const kubeconfig = kubeConfigOf(request.target.connection);
+  const place = { namespace: namespaceOf(loaded.experiment.name), service: conductorName, port: conductorPort };
+  const conductor = new ConductorClient(kubeconfig, place, { id: run, token: runToken(conductorKey(rootSecret), run) });
+
+  const watching = new AbortController();
+  const watcher = watch(request, conductor, watching.signal);
+  try {
+    await stack.up(signals.children);
+    await untilComplete(request, conductor);
+  } finally {
+    watching.abort();
+    await watcher;
+    console.settle();
+  }
+
+  const folder = join(request.results, loaded.experiment.name, run);
+  const environment = await describeEnvironment(kubeconfig, place.namespace, request.target);
+  await conductor.collect(folder, {
+    "experiment.yaml": loaded.source,
+    "environment.json": `${JSON.stringify(environment, null, 2)}\n`,
+  });
+  return await judge(folder);
+}
+
+/** Analyses a run folder and writes its summary and report. */
+export async function judge(folder: string): Promise<RunOutcome> {
+  const summary = await analyse(folder);
+  const report = await writeReport(folder);
+  return { summary, folder, report };
+}
+
+/** Prints a run's verdict and where its report is. */
+export function announce(outcome: RunOutcome, console: Console): void {
+  const text = renderSummary(outcome.summary, {
+    color: process.stdout.isTTY === true,
+    width: process.stdout.columns ?? 100,
+  });
+  console.result(`${text}\nreport  ${relative(process.cwd(), outcome.report)}`, outcome.summary);
+}
+
+/** Reports deploy time and the run's progress until told to stop. */
+async function watch(request: RunRequest, conductor: ConductorClient, stop: AbortSignal): Promise<void> {
+  const { console } = request;
+  const began = Date.now();
+  let deployed = false;
+  let lastLine = 0;
+  while (!stop.aborted) {
+    const status = await conductor.status().catch(() => undefined); // not up yet, or restarting: asked again
+    if (status?.startAtMs != null) {
+      if (!deployed) {
+        deployed = true;
+        console.info(
+          `network serves and ${status.workers.length} drivers have met, ${formatSeconds((Date.now() - began) / 1000)} after pulumi up began`,
+        );
+      }
+      const line = describeStatus(status, request.loaded);
+      if (console.terminal) {
+        console.live(line);
+      } else if (Date.now() - lastLine > 5_000) {
+        lastLine = Date.now();
+        console.info(line);
+      }
+    }
+    await delay(500, undefined, { signal: stop }).catch(() => undefined); // told to stop: the loop ends
+  }
+}
+
+async function untilComplete(request: RunRequest, conductor: ConductorClient): Promise<void> {
+  const deadline = Date.now() + runDeadlineSeconds(request.loaded.experiment) * 1000;
+  while (Date.now() < deadline) {
+    request.signals.command.throwIfAborted();
+    const status = await conductor.status();
+    if (status?.state === "complete") {
+      return;
+    }
+    await delay(250);
+  }
+  throw new RunFailure(
+    `run ${request.run} did not end in time; \`kubectl logs deployment/${conductorName}\` says more`,
+  );
+}
+
+function describeStatus(status: RunStatus, loaded: LoadedExperiment): string {
+  const { phases } = loaded.experiment.workload;
+  const elapsed = (status.nowMs - (status.startAtMs ?? status.nowMs)) / 1000;
+  const total = (phases.warmup + phases.measure) / 1000;
+  const progress = status.workers.flatMap((worker) => (worker.progress === null ? [] : [worker.progress]));
+  const sum = (pick: (one: (typeof progress)[number]) => number) => progress.reduce((all, one) => all + pick(one), 0);
+  const slowest = Math.max(0, ...progress.map((one) => one.p99Ms ?? 0));
+  const phase =
+    elapsed < 0
+      ? "about to start"
+      : elapsed < phases.warmup / 1000
+        ? "warm-up"
+        : elapsed < total
+          ? "measure"
+          : "finishing";
+  const faults = status.faults.filter((fault) => fault.applied).length;
+  return [
+    `${phase} ${Math.max(0, Math.min(elapsed, total)).toFixed(0)} of ${total} s`,
+    `${sum((one) => one.ratePerSecond).toFixed(0)}/s`,
+    `p99 ${slowest.toFixed(1)} ms`,
+    `${sum((one) => one.failed)} failed`,
+    ...(status.faults.length > 0 ? [`${faults} of ${status.faults.length} faults done`] : []),
+  ].join(" · ");
+}

@@ -1,0 +1,93 @@
+import { Command } from "commander";
+import { OrreryHome } from "../local/toolchain/home.ts";
+import { formatProblem, InputError } from "../schema/errors.ts";
+import { type LoadedExperiment, loadExperiment } from "../schema/load.ts";
+import { type Console, createConsole } from "./console.ts";
+import type { interruptSignals } from "./interrupt.ts";
+import { ExperimentStack, projectPath } from "./stack.ts";
+import { type PreparedTarget, preparePulumi, prepareTarget, type TargetOptions, targetName } from "./targets.ts";
+
+/** What every command gets: where it speaks and how it is stopped. */
+export interface Session {
+  readonly console: Console;
+  readonly signals: ReturnType<typeof interruptSignals>;
+}
+
+/** Options that many commands share. */
+export interface CommonOptions extends TargetOptions {
+  readonly json?: boolean;
+}
+
+/** A command with the options that choose a cluster. */
+export function targetCommand(name: string): Command {
+  return new Command(name)
+    .option("-t, --target <name>", "cluster target: local, or context for an existing one")
+    .option("-c, --context <name>", "kubeconfig context to use instead of the local cluster")
+    .option("-i, --image <name=reference...>", "image for a part, where the cluster cannot run those built here")
+    .option("--json", "print the result as JSON");
+}
+
+export function openSession(options: CommonOptions, signals: Session["signals"]): Session {
+  return { console: createConsole(options.json === true), signals };
+}
+
+/** Reads an experiment and prints its warnings. */
+export async function readExperiment(file: string, { console }: Session): Promise<LoadedExperiment> {
+  const loaded = await loadExperiment(file);
+  for (const warning of loaded.warnings) {
+    console.warn(formatProblem(warning));
+  }
+  return loaded;
+}
+
+/** `<experiment>-<target>`. */
+function stackName(loaded: LoadedExperiment, options: TargetOptions): string {
+  return `${loaded.experiment.name}-${targetName(options)}`;
+}
+
+/** Cluster, tools and stack, ready for `pulumi up`. */
+export async function openStack(
+  file: string,
+  loaded: LoadedExperiment,
+  options: TargetOptions,
+  { console, signals }: Session,
+): Promise<{ readonly stack: ExperimentStack; readonly target: PreparedTarget }> {
+  const target = await prepareTarget(options, loaded.experiment, {
+    console,
+    signal: signals.command,
+  });
+  const stack = await ExperimentStack.openOrCreate(stackName(loaded, options), target.pulumi, console);
+  await stack.configure({ experiment: projectPath(file), ...target.config });
+  return { stack, target };
+}
+
+/** The stack of an experiment, without a look at its cluster; made when there is none. */
+export async function openStackOnly(
+  file: string,
+  loaded: LoadedExperiment,
+  options: TargetOptions,
+  { console, signals }: Session,
+): Promise<ExperimentStack> {
+  const pulumi = await preparePulumi({ console, signal: signals.command });
+  const stack = await ExperimentStack.openOrCreate(stackName(loaded, options), pulumi, console);
+  await stack.configure({ experiment: projectPath(file), target: targetName(options), context: options.context });
+  return stack;
+}
+
+/** The stack an argument means: an experiment file, or a stack's own name. */
+export async function findStack(argument: string, options: TargetOptions, session: Session): Promise<ExperimentStack> {
+  const isFile = /[./]/.test(argument);
+  const name = isFile ? stackName(await loadExperiment(argument), options) : argument;
+  const pulumi = await preparePulumi({ console: session.console, signal: session.signals.command });
+  const stack = await ExperimentStack.open(name, pulumi, session.console);
+  if (stack === undefined) {
+    throw new InputError([
+      {
+        path: "",
+        rule: `there is no stack "${name}" here.`,
+        fix: `\`orrery up\` makes one; ORRERY_HOME is ${OrreryHome.fromEnvironment().root}.`,
+      },
+    ]);
+  }
+  return stack;
+}

@@ -1,0 +1,26 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type { CrashCommand, Endpoint } from "../schema/run.ts";
+
+/** What a network component gives to workload, faults and observability; they need nothing else. */
+export interface NetworkHandle {
+  readonly system: string;
+  readonly namespace: pulumi.Output<string>;
+  /** Members that answer operations, in ordinal order. */
+  readonly endpoints: pulumi.Output<readonly Endpoint[]>;
+  /** Labels that select the network's own pods. */
+  readonly podSelector: Readonly<Record<string, string>>;
+  /** How a member is made to crash inside its pod; without it a kill is the deletion of the pod. */
+  readonly crash?: CrashCommand;
+  /** Port numbers drivers and the conductor connect to, for NetworkPolicies. */
+  readonly servicePorts: readonly number[];
+  /** Where metrics are read: label selector, port and path. */
+  readonly scrapeTargets: readonly ScrapeTarget[];
+  /** Resources to wait for: done means the network serves. */
+  readonly ready: readonly pulumi.Resource[];
+}
+
+export interface ScrapeTarget {
+  readonly selector: Readonly<Record<string, string>>;
+  readonly port: number;
+  readonly path: string;
+}

@@ -1,0 +1,58 @@
+import type { Experiment } from "../../schema/experiment.ts";
+import { type CrashCommand, type Endpoint, type RunSpec, runSpecVersion } from "../../schema/run.ts";
+
+/** Where a run takes place: what the network and the conductor say of themselves. */
+export interface RunPlace {
+  readonly namespace: string;
+  readonly endpoints: readonly Endpoint[];
+  readonly podSelector: Readonly<Record<string, string>>;
+  readonly crash?: CrashCommand | undefined;
+  readonly conductorUrl: string;
+}
+
+/** What drivers and conductor are given for one run. */
+export function planRun(experiment: Experiment, run: string, place: RunPlace): RunSpec {
+  const { workload } = experiment;
+  return {
+    schema: runSpecVersion,
+    run,
+    experiment: experiment.name,
+    system: experiment.network.system,
+    seed: experiment.seed,
+    workers: workload.workers,
+    operations: workload.operations,
+    arrival:
+      "rate" in workload.arrival
+        ? { kind: "open", ratePerSecond: workload.arrival.rate, process: workload.arrival.process }
+        : { kind: "closed", users: workload.arrival.users, thinkTimeMs: workload.arrival.thinkTime },
+    phases: {
+      warmupMs: workload.phases.warmup,
+      measureMs: workload.phases.measure,
+      cooldownMs: workload.phases.cooldown,
+    },
+    timeoutMs: workload.timeout,
+    parameters: { ...workload.parameters },
+    endpoints: [...place.endpoints],
+    pods: {
+      namespace: place.namespace,
+      selector: { ...place.podSelector },
+      ...(place.crash === undefined ? {} : { crash: place.crash }),
+    },
+    faults: experiment.faults.map((fault, index) => ({
+      index,
+      kind: fault.kind,
+      atMs: fault.at,
+      target: "ordinal" in fault.target ? { ordinal: fault.target.ordinal } : { ...fault.target },
+    })),
+    conductorUrl: place.conductorUrl,
+  };
+}
+
+/** Seconds allowed for pulling images, meeting at the barrier, reading back written keys and delivering results. */
+const overheadSeconds = 240;
+
+/** Longest a run may take, in seconds: its phases, the last operation's time-out and a fixed overhead. */
+export function runDeadlineSeconds(experiment: Experiment): number {
+  const { phases, timeout } = experiment.workload;
+  return Math.ceil((phases.warmup + phases.measure + phases.cooldown + timeout) / 1000) + overheadSeconds;
+}

@@ -1,0 +1,214 @@
+import { createHash } from "node:crypto";
+import { access, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ImageArchive } from "../local/cluster/images.ts";
+import { takesOverlay } from "../local/cluster/traits.ts";
+import { exec, run } from "../local/toolchain/exec.ts";
+import type { OrreryHome } from "../local/toolchain/home.ts";
+import { withLock } from "../local/toolchain/lock.ts";
+import { type Progress, silentProgress } from "../local/toolchain/progress.ts";
+import { EnvironmentError } from "../schema/errors.ts";
+import { fingerprint, type PartContext, place } from "./parts.ts";
+import { type ImageName, type ImageSpec, images, isImageName } from "./table.ts";
+
+/** An image that has been built. */
+export interface BuiltImage extends ImageArchive {
+  /** Its name in the table. */
+  readonly name: ImageName;
+}
+
+/** Settings of {@link buildImages}. */
+export interface BuildOptions {
+  readonly progress?: Progress | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface BuildContext extends PartContext {
+  readonly buildah: string;
+  readonly driver: "overlay" | "vfs";
+  readonly progress: Progress;
+}
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+/**
+ * Builds the images of the given names that are not there yet. An image's tag is made of everything that goes into it,
+ * so the same tag is the same content and nothing is built twice.
+ *
+ * @param tools The toolchain, with buildah and, for the image `pause`, that program.
+ * @returns in the order of `names`, each with its reference and the archive that holds it
+ * @throws EnvironmentError for a name that is not in the table, or a missing compiler
+ */
+export async function buildImages(
+  home: OrreryHome,
+  tools: { path(program: string): string },
+  names: readonly string[],
+  options: BuildOptions = {},
+): Promise<BuiltImage[]> {
+  const known = names.map(knownName);
+  await mkdir(home.images, { recursive: true });
+  const context: BuildContext = {
+    home,
+    root: dirname(here),
+    program: (name) => tools.path(name),
+    signal: options.signal,
+    buildah: tools.path("buildah"),
+    driver: (await takesOverlay(home.images)) ? "overlay" : "vfs",
+    progress: options.progress ?? silentProgress,
+  };
+  const built: BuiltImage[] = [];
+  for (const name of known) {
+    const image = await describe(name, context);
+    if (!(await exists(image.archive)))
+      await withLock(lockOf(home), () => build(image, context), { signal: options.signal });
+    built.push(image);
+  }
+  return built;
+}
+
+/** The references {@link buildImages} would give, without building. Not for images with programs of the toolchain. */
+export async function imageReferences(home: OrreryHome, names: readonly string[]): Promise<Map<string, string>> {
+  const program = (name: string): string => {
+    throw new Error(`imageReferences: the image holds the program ${name}, so its reference needs the toolchain`);
+  };
+  const context = { home, root: dirname(here), program, signal: undefined };
+  const references = new Map<string, string>();
+  for (const name of names.map(knownName)) references.set(name, (await describe(name, context)).reference);
+  return references;
+}
+
+function knownName(name: string): ImageName {
+  if (isImageName(name)) return name;
+  throw new EnvironmentError(`There is no image "${name}".`, `Images are: ${Object.keys(images).join(", ")}.`);
+}
+
+function lockOf(home: OrreryHome): string {
+  const id = createHash("sha256").update(home.images).digest("hex").slice(0, 10);
+  return join(home.locks, `images-${id}`);
+}
+
+/** Reference and archive of an image as its inputs are now. */
+async function describe(name: ImageName, context: PartContext): Promise<BuiltImage> {
+  const tag = await contentTag(name, context);
+  return {
+    name,
+    reference: `orrery.dev/${name}:${tag}`,
+    archive: join(context.home.images, `${name}-${tag}.tar`),
+  };
+}
+
+async function contentTag(name: ImageName, context: PartContext): Promise<string> {
+  const spec: ImageSpec = images[name];
+  const hash = createHash("sha256").update(process.arch);
+  if (spec.base !== undefined) hash.update(await contentTag(knownName(spec.base), context));
+  hash.update(await readFile(join(here, spec.buildFile)));
+  for (const part of spec.parts) hash.update(`\0${part.to}\0${await fingerprint(part, context)}`);
+  return hash.digest("hex").slice(0, 12);
+}
+
+/** Builds one image, with its base where the storage has lost it, and writes its archive in one step. */
+async function build(image: BuiltImage, context: BuildContext): Promise<void> {
+  if (await exists(image.archive)) return; // another process built it while this one waited
+  await removeContexts(context.home.images);
+  const task = `build image ${image.name}`;
+  context.progress.start(task);
+  try {
+    await intoStorage(image, context);
+    const unfinished = `${image.archive}.new`;
+    await rm(unfinished, { force: true });
+    await buildah(context, ["push", "--quiet", image.reference, `docker-archive:${unfinished}:${image.reference}`]);
+    await rename(unfinished, image.archive);
+    await removeOlder(image, context);
+  } catch (error) {
+    context.progress.fail(task, (error as Error).message);
+    throw error;
+  }
+  context.progress.done(task, image.reference);
+}
+
+/** Build contexts of processes that were killed: under the lock nobody else has one. */
+async function removeContexts(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (name.startsWith("context-")) await rm(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+async function intoStorage(image: BuiltImage, context: BuildContext): Promise<void> {
+  const spec: ImageSpec = images[image.name];
+  const args: string[] = [];
+  if (spec.base !== undefined) {
+    const base = await describe(knownName(spec.base), context);
+    const present = await exec(
+      context.buildah,
+      [...storage(context), "inspect", "--type", "image", base.reference],
+      environment(),
+    );
+    if (present.code !== 0) await intoStorage(base, context);
+    args.push("--build-arg", `BASE=${base.reference}`);
+  }
+  const folder = await mkdtemp(join(context.home.images, "context-"));
+  try {
+    for (const part of spec.parts) await place(part, folder, context);
+    // Files of one time make the same layer wherever and whenever it is built.
+    const fixed = ["--timestamp", "0", "--pull-never", "--quiet", "--format", "docker"];
+    await buildah(context, [
+      "build",
+      ...fixed,
+      ...args,
+      "--file",
+      join(here, spec.buildFile),
+      "--tag",
+      image.reference,
+      folder,
+    ]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Archives and stored images of earlier contents are of no use: whoever runs them has them in its cluster. */
+async function removeOlder(image: BuiltImage, context: BuildContext): Promise<void> {
+  const pattern = new RegExp(`^${image.name}-[0-9a-f]{12}\\.tar$`);
+  for (const file of await readdir(context.home.images)) {
+    const path = join(context.home.images, file);
+    if (pattern.test(file) && path !== image.archive) await rm(path, { force: true });
+  }
+  // What is in an archive need not be in buildah's storage as well, except what others start from.
+  const base = await describe("base", context);
+  const listed = await buildah(context, ["images", "--all", "--format", "{{.ID}} {{.Name}}:{{.Tag}}"]);
+  for (const line of listed.split("\n")) {
+    const [id, reference] = line.split(" ");
+    if (id && reference !== base.reference) await buildah(context, ["rmi", "--force", id]);
+  }
+}
+
+function storage(context: BuildContext): string[] {
+  return [
+    ...[
+      "--root",
+      join(context.home.images, `storage-${context.driver}`),
+      "--runroot",
+      join(context.home.images, "run"),
+    ],
+    ...["--storage-driver", context.driver],
+  ];
+}
+
+function environment(): { env: NodeJS.ProcessEnv } {
+  return { env: { ...process.env, BUILDAH_ISOLATION: "chroot" } };
+}
+
+async function buildah(context: BuildContext, args: readonly string[]): Promise<string> {
+  return await run(context.buildah, [...storage(context), ...args], { ...environment(), signal: context.signal });
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
+}

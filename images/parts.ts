@@ -1,0 +1,126 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { cp, mkdir, readdir, readlink, realpath, stat } from "node:fs/promises";
+import { basename, dirname, join, relative } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { run } from "../local/toolchain/exec.ts";
+import type { OrreryHome } from "../local/toolchain/home.ts";
+import { unpackPackages } from "../local/toolchain/packages.ts";
+import { EnvironmentError } from "../schema/errors.ts";
+import { packagesImportedBy } from "./npm-packages.ts";
+import type { ImagePart } from "./table.ts";
+
+/** What the parts of images are found with. */
+export interface PartContext {
+  readonly home: OrreryHome;
+  /** The project's root. */
+  readonly root: string;
+  /** Absolute path of a program of the toolchain. */
+  readonly program: (name: string) => string;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Files that take part in a Rust program's build. */
+const rustSources = ["Cargo.toml", "Cargo.lock", "src", "build.rs"];
+
+/** Left out of copied packages: nothing that runs reads them. */
+const notRun = /(\.d\.[cm]?ts|\.map|\.md|\.markdown)$|\/(test|tests|\.github)$/;
+
+/** Tells whether a part has changed, without building it. */
+export async function fingerprint(part: ImagePart, context: PartContext): Promise<string> {
+  const { root } = context;
+  switch (part.kind) {
+    case "tool":
+      return await hashTree(await realpath(context.program(part.program)));
+    case "files":
+      return await hashTree(join(root, part.from));
+    case "cargo": {
+      const hashes = await Promise.all(rustSources.map((name) => hashTree(join(root, part.crate, name))));
+      return hashes.join(" ");
+    }
+    case "npm": {
+      const packages = await packagesImportedBy(root, part.importedBy);
+      return packages.map(({ folder, version }) => `${folder}@${version}`).join(" ");
+    }
+    case "node":
+      return await hashTree(join(root, "node_modules/node/package.json")); // holds the version
+    case "distribution":
+      return basename(dirname(await unpackPackages(context.home, part.packages, { signal: context.signal })));
+  }
+}
+
+/** Puts a part into the build context. */
+export async function place(part: ImagePart, folder: string, context: PartContext): Promise<void> {
+  const { root } = context;
+  const to = join(folder, part.to);
+  await mkdir(dirname(to), { recursive: true });
+  switch (part.kind) {
+    case "tool":
+      return await cp(await realpath(context.program(part.program)), to);
+    case "files":
+      return await cp(join(root, part.from), to, { recursive: true, filter: (path) => !path.endsWith(".test.ts") });
+    case "cargo":
+      return await cp(await cargoBuild(part.crate, part.program, context), to);
+    case "npm":
+      for (const { folder: from } of await packagesImportedBy(root, part.importedBy)) {
+        const target = join(to, relative("node_modules", from));
+        await cp(join(root, from), target, {
+          recursive: true,
+          filter: (path) => isPackageFile(join(root, from), path),
+        });
+      }
+      return;
+    case "node":
+      return await cp(join(root, "node_modules/node/bin/node"), to);
+    case "distribution": {
+      const from = await unpackPackages(context.home, part.packages, { signal: context.signal });
+      const skipped = ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian"].map((name) =>
+        join(from, name),
+      );
+      const filter = (path: string) => !skipped.includes(path);
+      return await cp(from, to, { recursive: true, verbatimSymlinks: true, filter });
+    }
+  }
+}
+
+/** Packages inside a package are in the list themselves; the rest is copied but for what never runs. */
+function isPackageFile(top: string, path: string): boolean {
+  return path === top || (basename(path) !== "node_modules" && !notRun.test(path));
+}
+
+/** Builds a Rust program for this machine's own system, which the base image is made of. */
+async function cargoBuild(crate: string, program: string, context: PartContext): Promise<string> {
+  const manifest = join(context.root, crate, "Cargo.toml");
+  const target = process.env.CARGO_TARGET_DIR ?? join(context.home.cache, "cargo", basename(crate));
+  const args = ["build", "--release", "--locked", "--manifest-path", manifest, "--bin", program];
+  const env = { ...process.env, CARGO_TARGET_DIR: target };
+  await run("cargo", args, { env, signal: context.signal }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+    throw new EnvironmentError(
+      `The image of ${crate} needs a Rust compiler; there is no cargo on PATH.`,
+      "Install Rust 1.85 or later (packages cargo and gcc, or rustup), or use images that are published.",
+      { cause: error },
+    );
+  });
+  return join(target, "release", program);
+}
+
+/** SHA-256 over the names, modes and contents of a file or folder; of nothing where there is none. */
+export async function hashTree(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (info === undefined) return "none";
+  if (info.isFile()) {
+    hash.update(`${info.mode & 0o111 ? "x" : "-"}\0`);
+    await pipeline(createReadStream(path), hash, { end: false });
+    return hash.digest("hex");
+  }
+  for (const entry of (await readdir(path, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (entry.isSymbolicLink()) hash.update(`${entry.name}\0link ${await readlink(join(path, entry.name))}\0`);
+    else hash.update(`${entry.name}\0${await hashTree(join(path, entry.name))}\0`);
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,424 @@
+/**
+ * The one table of tools: which version, where from, how it is checked. Nothing else in the project names a version of
+ * a tool; Go builds are pinned by go.sum besides, and distribution packages by the signed lists of the distribution.
+ */
+
+/** A platform in Node's words. */
+export type Platform = "linux-x64" | "linux-arm64" | "darwin-x64" | "darwin-arm64" | "win32-x64";
+
+/** A half-open range of versions: `min` is in, `below` is not. */
+export interface VersionRange {
+  readonly min: string;
+  readonly below?: string;
+}
+
+/** How the version of a copy found on PATH is read. */
+export interface VersionProbe {
+  readonly program: string;
+  readonly args: readonly string[];
+  /** The first group is the version. */
+  readonly pattern: RegExp;
+  readonly accepted: VersionRange;
+}
+
+/** One file of an official release. */
+export interface ReleaseFile {
+  /** `undefined` where upstream publishes nothing for the platform. */
+  readonly url: (platform: Platform) => string | undefined;
+  /** For a `tar.gz`: path in the archive of each program. A plain file is the program `program`. */
+  readonly content:
+    | { readonly kind: "file"; readonly program: string }
+    | { readonly kind: "tar.gz"; readonly programs: Readonly<Record<string, string>> };
+  /** Pinned digests; a platform without one is checked against the list upstream publishes beside the release. */
+  readonly sha256?: Partial<Record<Platform, string>>;
+  /**
+   * What upstream publishes beside the release: one bare digest, lines of `digest  name`, or GitHub's description of
+   * the release, which holds a digest per file.
+   */
+  readonly checksums: (platform: Platform) => string;
+}
+
+/** One `go build`. */
+export interface GoBuild {
+  /** Folder of the module below `local/`; empty for `local/` itself. */
+  readonly module: string;
+  readonly package: string;
+  /** Name of the program it makes. */
+  readonly output: string;
+  /** Further names of the same program. */
+  readonly links?: readonly string[];
+  readonly ldflags: readonly string[];
+  /** Folders below `local/` with the sources of our own that go into it. */
+  readonly sources: readonly string[];
+}
+
+/** The distribution's packages that hold a tool. */
+export interface PackageSet {
+  readonly debian: readonly string[];
+  /** Named in errors on machines without apt. */
+  readonly fedora: readonly string[];
+  /** The folder inside the packages that holds the programs, when it is none of the usual ones. */
+  readonly folder?: string;
+}
+
+/** One tool: a set of programs that come from one place together. */
+export interface ToolSpec {
+  readonly version: string;
+  readonly programs: readonly string[];
+  /** Only these platforms; all when absent. */
+  readonly linuxOnly?: boolean;
+  /** Absent for programs of our own, which are never looked for on PATH. */
+  readonly probe?: VersionProbe;
+  /** The probe serves to check what was unpacked; a copy on PATH is not wanted. */
+  readonly neverFromPath?: boolean;
+  /** Further folders to look in, after PATH; `~` is the user's home. */
+  readonly folders?: readonly string[];
+  readonly release?: readonly ReleaseFile[];
+  readonly build?: readonly GoBuild[];
+  readonly packages?: PackageSet;
+}
+
+const pulumiVersion = "3.246.0";
+const kubernetesVersion = "1.34.4";
+const kwokVersion = "0.8.0";
+const corednsVersion = "1.12.4";
+/** Version of the official Pulumi Kubernetes plugin; that of the npm package @pulumi/kubernetes. */
+export const kubernetesPluginVersion = "4.34.2";
+/** What `pulumi version` answers; the Automation API refuses a command without one. */
+const pulumiVersionFlag = `-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=${pulumiVersion}`;
+
+const goArch = (platform: Platform) => (platform.endsWith("arm64") ? "arm64" : "amd64");
+const system = (platform: Platform) => platform.slice(0, platform.indexOf("-")).replace("win32", "windows");
+const pulumiRelease = `https://github.com/pulumi/pulumi/releases/download/v${pulumiVersion}`;
+
+function kubernetesFile(program: string, sha256: Partial<Record<Platform, string>> = {}): ReleaseFile {
+  const url = (platform: Platform) =>
+    `https://dl.k8s.io/release/v${kubernetesVersion}/bin/linux/${goArch(platform)}/${program}`;
+  return {
+    url: (platform) => (platform.startsWith("linux-") ? url(platform) : undefined),
+    content: { kind: "file", program },
+    sha256,
+    checksums: (platform) => `${url(platform)}.sha256`,
+  };
+}
+
+/** Names of all tools. */
+export type ToolName = keyof typeof tools;
+
+/** The table. */
+export const tools = {
+  pulumi: {
+    version: pulumiVersion,
+    programs: ["pulumi", "pulumi-language-nodejs"],
+    probe: {
+      program: "pulumi",
+      args: ["version"],
+      pattern: /v?(\d+\.\d+\.\d+)/,
+      accepted: { min: "3.230.0", below: "4.0.0" },
+    },
+    folders: [`~/.pulumi/versions/${pulumiVersion}/bin`, "~/.pulumi/bin"],
+    release: [
+      {
+        url: (platform) =>
+          platform === "win32-x64"
+            ? undefined
+            : `${pulumiRelease}/pulumi-v${pulumiVersion}-${system(platform)}-${platform.endsWith("arm64") ? "arm64" : "x64"}.tar.gz`,
+        content: {
+          kind: "tar.gz",
+          programs: { pulumi: "pulumi/pulumi", "pulumi-language-nodejs": "pulumi/pulumi-language-nodejs" },
+        },
+        checksums: () => `${pulumiRelease}/pulumi-${pulumiVersion}-checksums.txt`,
+      },
+    ],
+    build: [
+      {
+        module: "",
+        package: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+        output: "pulumi",
+        ldflags: ["-s", "-w", pulumiVersionFlag],
+        sources: [],
+      },
+      {
+        module: "toolchain/language-host",
+        package: "github.com/pulumi/pulumi/sdk/v3/nodejs/cmd/pulumi-language-nodejs",
+        output: "pulumi-language-nodejs",
+        ldflags: ["-s", "-w", pulumiVersionFlag],
+        sources: [],
+      },
+    ],
+  },
+  "kubernetes-plugin": {
+    version: kubernetesPluginVersion,
+    programs: ["pulumi-resource-kubernetes"],
+    build: [
+      {
+        module: "",
+        package: "./plugin",
+        output: "pulumi-resource-kubernetes",
+        ldflags: ["-s", "-w", `-X main.version=${kubernetesPluginVersion}`],
+        sources: ["plugin"],
+      },
+    ],
+  },
+  kubernetes: {
+    version: kubernetesVersion,
+    linuxOnly: true,
+    programs: ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"],
+    probe: {
+      program: "kubelet",
+      args: ["--version"],
+      pattern: /v(\d+\.\d+\.\d+)/,
+      accepted: { min: "1.34.0", below: "1.35.0" },
+    },
+    release: [
+      kubernetesFile("kube-apiserver"),
+      kubernetesFile("kube-controller-manager"),
+      kubernetesFile("kube-scheduler"),
+      kubernetesFile("kubelet", {
+        "linux-x64": "03b8fea715a7ef82eeaf518dee34c72670c57cc7bc40dc1320c04fbf4f15172f",
+        "linux-arm64": "c78845473c434ee85a2444eeab87f8b20f524e3ab6854a078f79468f44aad8f5",
+      }),
+      kubernetesFile("kube-proxy"),
+      kubernetesFile("kubectl", {
+        "linux-x64": "d50c359d95e0841eaad08ddc27c7be37cba8fdccfba5c8e2ded65e121ff112db",
+        "linux-arm64": "5b982c0644ab1e27780246b9085a5886651b4a7ed86243acbb2bacc1bea01dda",
+      }),
+    ],
+    build: [
+      {
+        module: "",
+        package: "./toolchain/cmd/kube",
+        output: "kube",
+        links: ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"],
+        ldflags: ["-s", "-w", `-X k8s.io/component-base/version.gitVersion=v${kubernetesVersion}`],
+        sources: ["toolchain/cmd/kube"],
+      },
+    ],
+  },
+  kwokctl: {
+    version: kwokVersion,
+    linuxOnly: true,
+    programs: ["kwokctl"],
+    probe: {
+      program: "kwokctl",
+      args: ["--version"],
+      pattern: /v(\d+\.\d+\.\d+)/,
+      accepted: { min: "0.7.0", below: "0.9.0" },
+    },
+    release: [
+      {
+        url: (platform) =>
+          `https://github.com/kubernetes-sigs/kwok/releases/download/v${kwokVersion}/kwokctl-${system(platform)}-${goArch(platform)}`,
+        content: { kind: "file", program: "kwokctl" },
+        checksums: () => `https://api.github.com/repos/kubernetes-sigs/kwok/releases/tags/v${kwokVersion}`,
+      },
+    ],
+    build: [
+      {
+        module: "",
+        package: "sigs.k8s.io/kwok/cmd/kwokctl",
+        output: "kwokctl",
+        ldflags: ["-s", "-w"],
+        sources: [],
+      },
+    ],
+  },
+  coredns: {
+    version: corednsVersion,
+    linuxOnly: true,
+    programs: ["coredns"],
+    probe: {
+      program: "coredns",
+      args: ["--version"],
+      pattern: /CoreDNS-(\d+\.\d+\.\d+)/,
+      accepted: { min: "1.11.0", below: "2.0.0" },
+    },
+    release: [
+      {
+        url: (platform) =>
+          platform.startsWith("linux-")
+            ? `https://github.com/coredns/coredns/releases/download/v${corednsVersion}/coredns_${corednsVersion}_linux_${goArch(platform)}.tgz`
+            : undefined,
+        content: { kind: "tar.gz", programs: { coredns: "coredns" } },
+        checksums: (platform) =>
+          `https://github.com/coredns/coredns/releases/download/v${corednsVersion}/coredns_${corednsVersion}_linux_${goArch(platform)}.tgz.sha256`,
+      },
+    ],
+    build: [
+      {
+        module: "",
+        package: "./toolchain/cmd/coredns",
+        output: "coredns",
+        ldflags: ["-s", "-w"],
+        sources: ["toolchain/cmd/coredns"],
+      },
+    ],
+  },
+  pause: {
+    version: "1",
+    linuxOnly: true,
+    programs: ["pause"],
+    build: [
+      {
+        module: "",
+        package: "./toolchain/cmd/pause",
+        output: "pause",
+        ldflags: ["-s", "-w"],
+        sources: ["toolchain/cmd/pause"],
+      },
+    ],
+  },
+  "volume-provisioner": {
+    version: "1",
+    linuxOnly: true,
+    programs: ["volume-provisioner"],
+    build: [
+      {
+        module: "",
+        package: "./toolchain/cmd/volume-provisioner",
+        output: "volume-provisioner",
+        ldflags: ["-s", "-w"],
+        sources: ["toolchain/cmd/volume-provisioner"],
+      },
+    ],
+  },
+  containerd: {
+    version: "distribution",
+    linuxOnly: true,
+    programs: ["containerd", "containerd-shim-runc-v2", "ctr"],
+    probe: {
+      program: "containerd",
+      args: ["--version"],
+      pattern: /\s[v~]?(\d+\.\d+\.\d+)/,
+      accepted: { min: "1.6.0", below: "3.0.0" },
+    },
+    packages: { debian: ["containerd"], fedora: ["containerd"] },
+  },
+  runc: {
+    version: "distribution",
+    linuxOnly: true,
+    programs: ["runc"],
+    probe: {
+      program: "runc",
+      args: ["--version"],
+      pattern: /runc version (\d+\.\d+\.\d+)/,
+      accepted: { min: "1.1.0" },
+    },
+    packages: { debian: ["runc"], fedora: ["runc"] },
+  },
+  "cni-plugins": {
+    version: "distribution",
+    linuxOnly: true,
+    programs: ["host-local", "loopback", "portmap", "ptp"],
+    // The plugins of the distribution do not know their own version; what they speak is what matters.
+    probe: {
+      program: "host-local",
+      args: ["--version"],
+      pattern: /supported:.*\b(1\.\d+\.\d+)/,
+      accepted: { min: "1.0.0" },
+    },
+    folders: ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"],
+    packages: {
+      debian: ["containernetworking-plugins"],
+      fedora: ["containernetworking-plugins"],
+      folder: "usr/lib/cni",
+    },
+  },
+  etcd: {
+    version: "distribution",
+    linuxOnly: true,
+    programs: ["etcd"],
+    probe: {
+      program: "etcd",
+      args: ["--version"],
+      pattern: /etcd Version: (\d+\.\d+\.\d+)/,
+      accepted: { min: "3.4.0", below: "4.0.0" },
+    },
+    packages: { debian: ["etcd-server"], fedora: ["etcd"] },
+  },
+  iptables: {
+    version: "distribution",
+    linuxOnly: true,
+    programs: ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"],
+    probe: { program: "iptables", args: ["--version"], pattern: /v(\d+\.\d+\.\d+)/, accepted: { min: "1.8.0" } },
+    packages: { debian: ["iptables"], fedora: ["iptables-nft"] },
+  },
+  conntrack: {
+    version: "distribution",
+    linuxOnly: true,
+    programs: ["conntrack"],
+    probe: { program: "conntrack", args: ["--version"], pattern: /v(\d+\.\d+\.\d+)/, accepted: { min: "1.4.0" } },
+    packages: { debian: ["conntrack"], fedora: ["conntrack-tools"] },
+  },
+  buildah: {
+    version: "distribution",
+    linuxOnly: true,
+    programs: ["buildah"],
+    probe: {
+      program: "buildah",
+      args: ["--version"],
+      pattern: /version (\d+\.\d+\.\d+)/,
+      accepted: { min: "1.23.0", below: "2.0.0" },
+    },
+    packages: { debian: ["buildah"], fedora: ["buildah"] },
+  },
+  s6: {
+    version: "distribution",
+    linuxOnly: true,
+    programs: ["s6-svscan", "s6-supervise", "s6-svscanctl", "s6-svc", "s6-svstat", "s6-svok", "s6-log"],
+    packages: { debian: ["s6"], fedora: ["s6"] },
+  },
+  busybox: {
+    version: "distribution",
+    linuxOnly: true,
+    programs: ["busybox"],
+    // It is copied into images, so it has to be the static one; a copy on PATH seldom is.
+    neverFromPath: true,
+    probe: { program: "busybox", args: ["--help"], pattern: /BusyBox v(\d+\.\d+\.\d+)/, accepted: { min: "1.30.0" } },
+    packages: { debian: ["busybox-static"], fedora: ["busybox"] },
+  },
+  iproute2: {
+    version: "distribution",
+    linuxOnly: true,
+    programs: ["ip"],
+    probe: { program: "ip", args: ["-V"], pattern: /iproute2-(?:ss)?(\d+(?:\.\d+)*)/, accepted: { min: "4.0.0" } },
+    packages: { debian: ["iproute2"], fedora: ["iproute"] },
+  },
+  "util-linux": {
+    version: "distribution",
+    linuxOnly: true,
+    programs: ["unshare", "nsenter"],
+    probe: { program: "unshare", args: ["--version"], pattern: /(\d+\.\d+(?:\.\d+)?)/, accepted: { min: "2.30" } },
+    packages: { debian: ["util-linux"], fedora: ["util-linux"] },
+  },
+} as const satisfies Record<string, ToolSpec>;
+
+/** A table of tools; the real one is {@link tools}, tests bring their own. */
+export type ToolTable = Readonly<Record<string, ToolSpec>>;
+
+/** This machine's platform. */
+export function currentPlatform(): Platform {
+  return `${process.platform}-${process.arch}` as Platform;
+}
+
+/** Compares two versions of dot-separated numbers; missing parts are zero. */
+export function compareVersions(left: string, right: string): number {
+  const a = left.split(".").map(Number);
+  const b = right.split(".").map(Number);
+  for (let index = 0; index < Math.max(a.length, b.length); index++) {
+    const difference = (a[index] ?? 0) - (b[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+/** Whether a version lies in a range. */
+export function isAccepted(version: string, range: VersionRange): boolean {
+  if (compareVersions(version, range.min) < 0) return false;
+  return range.below === undefined || compareVersions(version, range.below) < 0;
+}
+
+/** `1.34.0 to below 1.35.0`, for messages. */
+export function describeRange(range: VersionRange): string {
+  return range.below === undefined ? `${range.min} or later` : `${range.min} to below ${range.below}`;
+}

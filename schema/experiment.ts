@@ -1,0 +1,186 @@
+import { z } from "zod";
+import type { Problem } from "./errors.ts";
+import { faultSchema } from "./faults.ts";
+import { objectiveSchema } from "./objectives.ts";
+import { systems } from "./systems/index.ts";
+import { durationSchema, rateSchema } from "./units.ts";
+
+/** Version of the experiment file this program reads. */
+export const experimentSchemaVersion = "orrery/v1";
+
+const arrivalSchema = z
+  .union(
+    [
+      z
+        .strictObject({
+          rate: rateSchema({ min: "0.1/s", max: "200000/s" }).meta({
+            description: "Operations offered by all workers together, whatever the network does with them.",
+            unit: "rate",
+            examples: ["500/s"],
+          }),
+          process: z
+            .enum(["uniform", "poisson"])
+            .default("uniform")
+            .meta({ description: "Spacing of operations: even, or exponential gaps drawn from the seed." }),
+        })
+        .meta({ description: "Open arrival: a schedule fixed up front, latency counted from the intended time." }),
+      z
+        .strictObject({
+          users: z
+            .int()
+            .min(1)
+            .max(10_000)
+            .meta({ description: "Operations under way at any time, over all workers.", unit: "users" }),
+          thinkTime: durationSchema({ max: "1h" })
+            .prefault("0ms")
+            .meta({ description: "Pause of a user between two operations.", unit: "duration" }),
+        })
+        .meta({ description: "Closed arrival: each user waits for its answer before it goes on." }),
+    ],
+    { error: 'arrival is open, {rate: "500/s"}, or closed, {users: 16}' },
+  )
+  .meta({ description: "How load arrives." });
+
+const phasesSchema = z
+  .strictObject({
+    warmup: durationSchema({ max: "24h" })
+      .prefault("5s")
+      .meta({ description: "Load that is sent but not judged.", unit: "duration" }),
+    measure: durationSchema({ min: "1s", max: "24h" }).meta({
+      description: "Load that is judged; fault times count from its start.",
+      unit: "duration",
+      examples: ["30s"],
+    }),
+    cooldown: durationSchema({ max: "1h" })
+      .prefault("2s")
+      .meta({ description: "Longest wait for answers still due after the last operation was sent.", unit: "duration" }),
+  })
+  .meta({ description: "Phases of a run." });
+
+function operationsSchema(operations: readonly [string, ...string[]]) {
+  const weight = z.number().positive().max(1_000_000);
+  return z
+    .partialRecord(z.enum(operations), weight)
+    .refine((weights) => Object.keys(weights).length > 0, {
+      error: `name at least one operation of ${operations.join(", ")}`,
+    })
+    .meta({ description: "Operations and their weights; shares are weight by sum.", examples: [{ put: 1, get: 9 }] });
+}
+
+type Definition = (typeof systems)[keyof typeof systems];
+
+/** The experiment schema of one system: the frame all share, with the system's own sections in it. */
+function experimentSchemaOf<D extends Definition>(definition: D) {
+  const network: D["network"] = definition.network;
+  const parameters: D["parameters"] = definition.parameters;
+  return z.strictObject({
+    schema: z.literal(experimentSchemaVersion, {
+      error: (issue) =>
+        `${JSON.stringify(issue.input)} is not a version this program reads; write "${experimentSchemaVersion}"`,
+    }),
+    name: z
+      .string()
+      .regex(/^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$/, {
+        error: "a name is 1 to 40 lower-case letters, digits and dashes, starting with a letter",
+      })
+      .meta({ description: "Name of the experiment, of its stack and its namespace.", examples: ["kv"] }),
+    seed: z
+      .int()
+      .min(0)
+      .max(2 ** 32 - 1)
+      .default(1)
+      .meta({ description: "Root of every random choice; the same seed gives the same plan and the same load." }),
+    network,
+    workload: z
+      .strictObject({
+        operations: operationsSchema(definition.operations),
+        arrival: arrivalSchema,
+        phases: phasesSchema,
+        workers: z
+          .int()
+          .min(1)
+          .max(64)
+          .default(1)
+          .meta({ description: "Parallel driver pods that share the load.", unit: "pods" }),
+        timeout: durationSchema({ min: "10ms", max: "10m" })
+          .prefault("5s")
+          .meta({ description: "An operation without an answer by then has failed.", unit: "duration" }),
+        parameters,
+      })
+      .meta({ description: "What is sent to the network." }),
+    faults: z
+      .array(faultSchema(definition.roles))
+      .max(256)
+      .default([])
+      .meta({ description: "What is done to the network during the run." }),
+    objectives: z
+      .array(objectiveSchema(definition.operations))
+      .max(256)
+      .default([])
+      .meta({ description: "What the network must achieve for the verdict to be pass." }),
+  });
+}
+
+/** The experiment schema of each system. */
+export const experimentSchemas = { kv: experimentSchemaOf(systems.kv) } as const satisfies {
+  [Name in keyof typeof systems]: z.ZodType;
+};
+
+type Schemas = typeof experimentSchemas;
+/** An experiment as a user writes it. */
+export type WrittenExperiment = z.input<Schemas[keyof Schemas]>;
+/** An experiment with every default filled in and every quantity a number. */
+export type Experiment = z.output<Schemas[keyof Schemas]>;
+
+/** What is wrong with a well-formed experiment as a whole: no single field shows it. */
+export function crossFieldProblems(experiment: Experiment): Problem[] {
+  const { phases } = experiment.workload;
+  const problems: Problem[] = [];
+  experiment.faults.forEach((fault, index) => {
+    if (fault.at >= phases.measure) {
+      problems.push({
+        path: `faults[${index}].at`,
+        rule: `the fault starts ${fault.at} ms into a measure phase of ${phases.measure} ms, so nothing would be measured after it.`,
+        fix: "Start it earlier or measure longer.",
+      });
+    }
+    const members = experiment.network.replicas;
+    if ("ordinal" in fault.target && fault.target.ordinal >= members) {
+      problems.push({
+        path: `faults[${index}].target.ordinal`,
+        rule: `there is no member ${fault.target.ordinal} among ${members}.`,
+        fix: `Write 0 to ${members - 1}.`,
+      });
+    }
+    if ("count" in fault.target && fault.target.count > members) {
+      problems.push({
+        path: `faults[${index}].target.count`,
+        rule: `${fault.target.count} members cannot be hit: there are ${members}.`,
+        fix: `Write 1 to ${members}.`,
+      });
+    }
+  });
+  experiment.objectives.forEach((objective, index) => {
+    const operation = objective.metric.includes(".") ? objective.metric.split(".")[0] : undefined;
+    if (operation !== undefined && !(operation in experiment.workload.operations)) {
+      problems.push({
+        path: `objectives[${index}].metric`,
+        rule: `the workload has no "${operation}", so ${objective.metric} would have no value.`,
+        fix: `Add it to workload.operations or judge one of ${Object.keys(experiment.workload.operations).join(", ")}.`,
+      });
+    }
+    if (objective.metric === "failover" && experiment.faults.length === 0) {
+      problems.push({
+        path: `objectives[${index}].metric`,
+        rule: "no fault is planned, so failover would have no value.",
+        fix: "Add a fault or drop the objective.",
+      });
+    }
+  });
+  return problems;
+}
+
+/** What is allowed but probably not meant. */
+export function experimentWarnings(experiment: Experiment): readonly Problem[] {
+  return systems[experiment.network.system].warnings(experiment.network);
+}

@@ -1,0 +1,124 @@
+import { z } from "zod";
+import { parseDuration, parseRate } from "./units.ts";
+
+/** What a metric's numbers are, and so how its bounds are written and resolved. */
+export type MetricKind = "duration" | "ratio" | "rate" | "count";
+
+export const percentileNames = ["p50", "p90", "p95", "p99", "p999", "max"] as const;
+export type PercentileName = (typeof percentileNames)[number];
+
+const wholeRunMetrics: Readonly<Record<string, MetricKind>> = {
+  success_ratio: "ratio",
+  achieved_ratio: "ratio",
+  lost_writes: "count",
+  failover: "duration",
+};
+
+/**
+ * The kind of a metric name, or undefined when no such metric exists. All are of the measure phase.
+ *
+ * `success_ratio` (answered well by offered), `achieved_ratio` (answered well in the phase by offered), `lost_writes`,
+ * `failover` (longest recovery after a fault), and per operation `<op>.success_ratio`, `<op>.rate` (answered well per
+ * second) and `<op>.latency.<p50|p90|p95|p99|p999|max>` (from the intended send time).
+ */
+export function metricKind(metric: string, operations: readonly string[]): MetricKind | undefined {
+  const whole = wholeRunMetrics[metric];
+  if (whole !== undefined) {
+    return whole;
+  }
+  const [operation, family, percentile, ...rest] = metric.split(".");
+  if (operation === undefined || !operations.includes(operation) || rest.length > 0) {
+    return undefined;
+  }
+  if (family === "latency") {
+    return percentileNames.some((name) => name === percentile) ? "duration" : undefined;
+  }
+  if (percentile !== undefined) {
+    return undefined;
+  }
+  return family === "success_ratio" ? "ratio" : family === "rate" ? "rate" : undefined;
+}
+
+/** Every metric of a system with these operations, written short, for messages and editors. */
+function metricForms(operations: readonly string[]): string[] {
+  const operation = `<${operations.join("|")}>`;
+  return [
+    ...Object.keys(wholeRunMetrics),
+    `${operation}.success_ratio`,
+    `${operation}.rate`,
+    `${operation}.latency.<${percentileNames.join("|")}>`,
+  ];
+}
+
+const writtenBound = z.union([z.string(), z.number()]);
+
+function resolveBound(kind: MetricKind, written: string | number): number | undefined {
+  switch (kind) {
+    case "duration":
+      return typeof written === "string" ? parseDuration(written) : undefined;
+    case "rate":
+      return typeof written === "string" ? parseRate(written) : undefined;
+    case "ratio":
+      return typeof written === "number" && written >= 0 && written <= 1 ? written : undefined;
+    case "count":
+      return typeof written === "number" && Number.isInteger(written) && written >= 0 ? written : undefined;
+  }
+}
+
+const boundExamples: Readonly<Record<MetricKind, string>> = {
+  duration: '"50ms"',
+  rate: '"500/s"',
+  ratio: "a number from 0 to 1",
+  count: "a whole number",
+};
+
+/** Objectives over the metrics of a system with these operations; bounds resolve to ms, 1/s, ratio or count. */
+export const objectiveSchema = (operations: readonly string[]) =>
+  z
+    .strictObject({
+      metric: z.string().meta({
+        description: "What is judged.",
+        examples: [...Object.keys(wholeRunMetrics), `${operations[0]}.latency.p99`],
+      }),
+      min: writtenBound.optional().meta({ description: "Lowest value that passes.", examples: [0.999, "500/s"] }),
+      max: writtenBound.optional().meta({ description: "Highest value that passes.", examples: ["50ms", 0] }),
+    })
+    .transform((written, context) => {
+      const kind = metricKind(written.metric, operations);
+      if (kind === undefined) {
+        context.addIssue({
+          code: "custom",
+          path: ["metric"],
+          message: `no metric "${written.metric}"; there are ${metricForms(operations).join(", ")}`,
+        });
+        return z.NEVER;
+      }
+      if (written.min === undefined && written.max === undefined) {
+        context.addIssue({
+          code: "custom",
+          message: "an objective without bounds judges nothing; give min, max or both",
+        });
+        return z.NEVER;
+      }
+      const bounds: { min?: number; max?: number } = {};
+      for (const side of ["min", "max"] as const) {
+        const bound = written[side];
+        if (bound === undefined) {
+          continue;
+        }
+        const resolved = resolveBound(kind, bound);
+        if (resolved === undefined) {
+          context.addIssue({
+            code: "custom",
+            path: [side],
+            message: `${JSON.stringify(bound)} does not bound ${written.metric}; write ${boundExamples[kind]}`,
+          });
+          return z.NEVER;
+        }
+        bounds[side] = resolved;
+      }
+      return { metric: written.metric, kind, ...bounds };
+    });
+
+/** A resolved objective: bounds in the canonical unit of its kind (ms, events per second, ratio, count). */
+export type Objective = z.output<ReturnType<typeof objectiveSchema>>;

@@ -1,0 +1,138 @@
+import { z } from "zod";
+import { faultEvidenceSchema, phaseNames } from "./run.ts";
+
+/**
+ * What one run leaves behind, `results/<experiment>/<run-id>/`:
+ *
+ * - `spec.json`: the run spec. `experiment.yaml`: the experiment as written.
+ * - `workers/<i>/worker.json` ({@link workerResultSchema}) and `workers/<i>/events.parquet` (one row an operation).
+ * - `conductor.json` ({@link conductorResultSchema}): start instant, workers, fault evidence.
+ * - `environment.json` ({@link environmentSchema}).
+ * - `summary.json` (see summary.ts) and `report.html`, made from the above by analysis/.
+ */
+export const workerResultVersion = "orrery/worker/v1";
+export const conductorResultVersion = "orrery/conductor/v1";
+
+/** Columns of `events.parquet`; times are microseconds since 1970 on the conductor's clock. */
+export const eventColumns = [
+  { name: "worker", type: "INT32", description: "index of the worker" },
+  { name: "operation", type: "STRING", description: "operation name" },
+  { name: "phase", type: "STRING", description: "phase of the intended time: warmup or measure" },
+  { name: "endpoint", type: "INT32", description: "ordinal of the member that answered last" },
+  { name: "intended_us", type: "INT64", description: "when it should have been sent" },
+  { name: "sent_us", type: "INT64", description: "when it was sent" },
+  { name: "completed_us", type: "INT64", description: "when it was answered or given up" },
+  { name: "outcome", type: "STRING", description: "ok, or the error code" },
+  { name: "attempts", type: "INT32", description: "members tried" },
+] as const;
+
+/** An HDR histogram, V2 compressed and base64 (hdr-histogram-js `encodeIntoCompressedBase64`), values in µs. */
+const histogram = z.base64();
+
+const intervalSchema = z.strictObject({
+  /** Start of the interval, ms after the shared start instant. */
+  atMs: z.number(),
+  /** Operations whose intended time lies in the interval. */
+  offered: z.int().min(0),
+  /** Operations answered, well or badly, in the interval. */
+  completed: z.int().min(0),
+  failed: z.int().min(0),
+  /** Latency of what completed in the interval, from the intended time. */
+  latency: histogram,
+});
+
+const operationResultSchema = z.strictObject({
+  /** In the measure phase: planned, sent, answered well, failed by error code, never sent (too many in flight). */
+  offered: z.int().min(0),
+  sent: z.int().min(0),
+  succeeded: z.int().min(0),
+  errors: z.record(z.string(), z.int().min(0)),
+  dropped: z.int().min(0),
+  /** From the intended time to the answer, all requests; failed and timed-out ones count with their duration. */
+  latency: histogram,
+  /** The same, successes only. */
+  successLatency: histogram,
+  /** From the actual sending to the answer, all requests. */
+  serviceTime: histogram,
+  /** One per second of the whole run, warm-up included. */
+  intervals: z.array(intervalSchema),
+});
+
+export const workerResultSchema = z.strictObject({
+  schema: z.literal(workerResultVersion),
+  run: z.string(),
+  worker: z.int().min(0),
+  pod: z.string(),
+  node: z.string(),
+  startAtMs: z.number(),
+  phases: z.array(z.strictObject({ name: z.enum(phaseNames), startMs: z.number(), endMs: z.number() })),
+  /** This worker's clock minus the conductor's, from the exchange with the smallest round trip. */
+  clock: z.strictObject({ offsetMs: z.number(), roundTripMs: z.number() }),
+  operations: z.record(z.string(), operationResultSchema),
+  /** The driver's own condition during the measure phase. */
+  health: z.strictObject({
+    eventLoopDelayMs: z.strictObject({ p50: z.number(), p99: z.number(), max: z.number() }),
+    /** Actual minus intended send time. */
+    latenessMs: z.strictObject({ p50: z.number(), p99: z.number(), max: z.number() }),
+    /** From the container's cgroup; null where it cannot be read. */
+    cpu: z
+      .strictObject({ usedSeconds: z.number(), throttledSeconds: z.number(), limitCores: z.number().nullable() })
+      .nullable(),
+    maxInFlight: z.int(),
+  }),
+  /** Acknowledged writes read back after the load stopped. */
+  durability: z
+    .strictObject({
+      acknowledged: z.int().min(0),
+      /** Keys whose final value was read and compared. */
+      keysChecked: z.int().min(0),
+      /** Keys that could not be read back, with reasons; they prove nothing. */
+      keysUnread: z.int().min(0),
+      lost: z.int().min(0),
+      examples: z.array(
+        z.strictObject({ key: z.string(), expected: z.array(z.string()), found: z.string().nullable() }),
+      ),
+    })
+    .nullable(),
+});
+export type WorkerResult = z.output<typeof workerResultSchema>;
+export type OperationResult = z.output<typeof operationResultSchema>;
+
+export const conductorResultSchema = z.strictObject({
+  schema: z.literal(conductorResultVersion),
+  run: z.string(),
+  startAtMs: z.number().nullable(),
+  workers: z.array(
+    z.strictObject({
+      index: z.int(),
+      pod: z.string().nullable(),
+      node: z.string().nullable(),
+      joinedAtMs: z.number().nullable(),
+      doneAtMs: z.number().nullable(),
+    }),
+  ),
+  faults: z.array(faultEvidenceSchema),
+});
+export type ConductorResult = z.output<typeof conductorResultSchema>;
+
+/** Where the run took place; kept whole in the summary. */
+export const environmentSchema = z.strictObject({
+  target: z.string(),
+  context: z.string(),
+  kubernetes: z.string(),
+  nodes: z.array(
+    z.strictObject({
+      name: z.string(),
+      cpu: z.string(),
+      memory: z.string(),
+      kernel: z.string(),
+      os: z.string(),
+      runtime: z.string(),
+    }),
+  ),
+  images: z.array(z.strictObject({ name: z.string(), image: z.string(), digest: z.string().nullable() })),
+  versions: z.record(z.string(), z.string()),
+  kubernetesPlugin: z.enum(["official", "orrery"]),
+  networkPolicyEnforced: z.boolean(),
+});
+export type Environment = z.output<typeof environmentSchema>;

@@ -1,0 +1,29 @@
+import type { z } from "zod";
+import type { Problem } from "../errors.ts";
+
+/** What the experiment file needs to know of a system. One such definition per system, listed in `index.ts`. */
+export interface SystemDefinition<
+  Name extends string,
+  Network extends z.ZodType<{ readonly system: Name }>,
+  Parameters extends z.ZodType,
+> {
+  readonly system: Name;
+  /** Roles members can hold, for fault targets. */
+  readonly roles: readonly [string, ...string[]];
+  /** Operations its connector offers. */
+  readonly operations: readonly [string, ...string[]];
+  /** The `network` section. */
+  readonly network: Network;
+  /** The `workload.parameters` section. */
+  readonly parameters: Parameters;
+  /** What is allowed but probably not meant. */
+  readonly warnings: (network: z.output<Network>) => readonly Problem[];
+}
+
+export function defineSystem<
+  const Name extends string,
+  Network extends z.ZodType<{ readonly system: Name }>,
+  Parameters extends z.ZodType,
+>(definition: SystemDefinition<Name, Network, Parameters>): SystemDefinition<Name, Network, Parameters> {
+  return definition;
+}

@@ -1,0 +1,103 @@
+import * as pulumi from "@pulumi/pulumi";
+
+/** One resource of a program that ran without engine and cluster. */
+export interface RenderedResource {
+  /** Type token, e.g. `kubernetes:core/v1:Service`. */
+  readonly type: string;
+  /** Pulumi name, and the types of its parents in the URN. */
+  readonly name: string;
+  readonly urn: string;
+  readonly custom: boolean;
+  /** Inputs with secrets unwrapped. */
+  readonly inputs: Readonly<Record<string, unknown>>;
+  /** Paths of the inputs that are secret. */
+  readonly secrets: readonly string[];
+}
+
+const secretSignature = "4dabf18193072939515e22adb298388d"; // marks special values on the engine's wire
+
+/**
+ * Runs a Pulumi program against mocks and returns every resource it would make, in the order of registration.
+ * Nothing is contacted; a call of a provider function fails, since nothing here could answer it truthfully.
+ *
+ * Shares Pulumi's process-wide state: one at a time.
+ */
+export async function render(build: () => void | Promise<void>): Promise<RenderedResource[]> {
+  const inputs = new Map<string, Record<string, unknown>>();
+  const made: pulumi.Resource[] = [];
+  await pulumi.runtime.setMocks(
+    {
+      newResource: (args) => {
+        inputs.set(`${args.type}\n${args.name}`, args.inputs);
+        return { id: args.id ?? `${args.name}-id`, state: args.inputs };
+      },
+      call: (args) => {
+        throw new Error(`render: the program calls ${args.token}, which only a provider can answer`);
+      },
+    },
+    "orrery",
+    "render",
+    true,
+  );
+  let failure: unknown; // kept aside: a program that throws would leave Pulumi's own promises unhandled
+  await pulumi.runtime.runInPulumiStack(async () => {
+    pulumi.runtime.registerStackTransformation(({ resource }) => {
+      made.push(resource);
+      return undefined;
+    });
+    try {
+      await build();
+    } catch (error) {
+      failure = error;
+    }
+    return {};
+  });
+  await pulumi.runtime.disconnect(); // what a failed program registered must not reach the next one's mocks
+  if (failure !== undefined) {
+    throw failure;
+  }
+  return await Promise.all(made.map((resource) => describe(resource, inputs)));
+}
+
+async function describe(
+  resource: pulumi.Resource,
+  inputs: ReadonlyMap<string, Record<string, unknown>>,
+): Promise<RenderedResource> {
+  const urn = await resolved(resource.urn);
+  const [, , qualifiedType = "", name = ""] = urn.replace(/^urn:pulumi:/, "").split("::");
+  const type = qualifiedType.split("$").at(-1) ?? "";
+  const secrets: string[] = [];
+  const plain = unwrap(inputs.get(`${type}\n${name}`) ?? {}, "", secrets);
+  return {
+    type,
+    name,
+    urn,
+    custom: pulumi.CustomResource.isInstance(resource),
+    inputs: isRecord(plain) ? plain : {},
+    secrets,
+  };
+}
+
+function resolved(output: pulumi.Output<string>): Promise<string> {
+  return new Promise((resolve) => void output.apply(resolve));
+}
+
+function unwrap(value: unknown, path: string, secrets: string[]): unknown {
+  if (Array.isArray(value)) {
+    return value.map((item, index) => unwrap(item, `${path}[${index}]`, secrets));
+  }
+  if (!isRecord(value)) {
+    return value;
+  }
+  if (secretSignature in value) {
+    secrets.push(path);
+    return unwrap(value.value, path, secrets);
+  }
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, unwrap(item, path === "" ? key : `${path}.${key}`, secrets)]),
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

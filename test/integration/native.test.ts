@@ -1,0 +1,31 @@
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { OrreryHome } from "../../local/toolchain/home.ts";
+import { execute } from "../support/cli.ts";
+
+/** The tests of the parts that are not TypeScript, by their own runners; compiled into the user's tool cache. */
+const home = OrreryHome.fromEnvironment();
+
+test("the key-value node: cargo test", async () => {
+  const target = process.env.CARGO_TARGET_DIR ?? join(home.cache, "cargo", "kv");
+  const { code, stdout, stderr } = await execute("cargo", ["test", "--locked", "--quiet"], {
+    cwd: "nodes/kv",
+    env: { CARGO_TARGET_DIR: target },
+  });
+  expect(code, stdout + stderr).toBe(0);
+  expect(stdout).toMatch(/test result: ok\. [1-9]/);
+});
+
+test("the kubernetes plugin: go test", async () => {
+  const { code, stdout, stderr } = await execute("go", ["test", "./plugin/..."], {
+    cwd: "local",
+    env: {
+      CGO_ENABLED: "0",
+      GOFLAGS: "-mod=readonly",
+      GOCACHE: process.env.GOCACHE ?? join(home.go, "build"),
+      GOMODCACHE: process.env.GOMODCACHE ?? join(home.go, "mod"),
+    },
+  });
+  expect(code, stdout + stderr).toBe(0);
+  expect(stdout).toMatch(/^ok\s/m);
+});

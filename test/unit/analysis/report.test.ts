@@ -1,0 +1,185 @@
+import { readFile } from "node:fs/promises";
+import { describe, expect, test } from "vitest";
+import { html } from "../../../analysis/report/html.ts";
+import { renderReport } from "../../../analysis/report/page.ts";
+import { writeReport } from "../../../analysis/report.ts";
+import { makeRunFolder, type RunOptions } from "../../support/results.ts";
+import { analysed, shortRun, temporaryFolder } from "./run.ts";
+
+const outage: RunOptions = { outage: { fromMs: 4_002, forMs: 900, manner: "refused" } };
+const voidElements = new Set(["meta", "br", "hr", "img", "input", "link"]);
+
+/** What is wrong with the nesting of a document's tags; empty when nothing is. */
+function nestingErrors(document: string): string[] {
+  const open: string[] = [];
+  const errors: string[] = [];
+  const body = document.replace(/^<!doctype html>/, "").replaceAll(/<style>[\s\S]*?<\/style>/g, "");
+  for (const [tag, closing, name, rest] of body.matchAll(/<(\/?)([a-zA-Z][\w:-]*)((?:[^<>"']|"[^"]*"|'[^']*')*)>/g)) {
+    if (closing === "/") {
+      const expected = open.pop();
+      if (expected !== name) {
+        errors.push(`${tag} closes <${expected}>`);
+      }
+    } else if (name !== undefined && !voidElements.has(name) && rest?.endsWith("/") !== true) {
+      open.push(name);
+    }
+  }
+  const stray = body.replaceAll(/<\/?[a-zA-Z][\w:-]*(?:[^<>"']|"[^"]*"|'[^']*')*>/g, "").match(/[<>]/g);
+  return [...errors, ...open.map((name) => `<${name}> is never closed`), ...(stray ?? []).map((one) => `stray ${one}`)];
+}
+
+test("the nesting check sees what it should", () => {
+  expect(nestingErrors("<p>a</p><br><svg><path d='M0 0'/></svg>")).toEqual([]);
+  expect(nestingErrors("<p><b>a</p></b>")).toHaveLength(2);
+  expect(nestingErrors("<p>a < b</p>")).toHaveLength(1);
+});
+
+describe("the report", () => {
+  test.each([
+    ["of a passing run", outage],
+    ["without faults", { killAtMs: null }],
+    ["of an invalid run", { latenessMs: (random) => random() * 40 }],
+    ["of damaged results", { editWorker: () => ({}) }],
+    ["of a run without any operation", { editOperations: () => [] }],
+  ] satisfies [string, RunOptions][])(
+    "%s is one well-formed document that asks nothing of the network",
+    async (_, options) => {
+      const report = renderReport(await analysed(options));
+      expect(nestingErrors(report)).toEqual([]);
+      expect(report).not.toMatch(
+        /https?:|\/\/[a-z]|\ssrc=|\shref=|url\((?!#)|@import|<script|<link|<iframe|\son[a-z]+=/i,
+      );
+      expect(Buffer.byteLength(report)).toBeLessThan(2 * 1024 * 1024);
+      const ids = [...report.matchAll(/\sid="([^"]*)"/g)].map(([, id]) => id);
+      expect(new Set(ids).size).toBe(ids.length);
+      const references = [...report.matchAll(/aria-labelledby="([^"]*)"|url\(#([^)]*)\)/g)].flatMap(([, label, url]) =>
+        (label ?? url ?? "").split(" "),
+      );
+      expect(references.filter((reference) => !ids.includes(reference))).toEqual([]);
+    },
+  );
+
+  test("stays small for a long run", async () => {
+    const report = renderReport(
+      await analysed({ measureMs: 1_200_000, ratePerSecond: 5, killAtMs: 600_000, cooldownMs: 1_000 }),
+    );
+    expect(Buffer.byteLength(report)).toBeLessThan(1024 * 1024);
+  });
+
+  test("says the verdict first, and why", async () => {
+    const pass = renderReport(await analysed(outage));
+    expect(pass).toMatch(
+      /<h1 class="pass">Pass<\/h1>\s*<p class="lead">All 2 objectives were met, with every validity check passed\./,
+    );
+    const fail = renderReport(await analysed({ objectives: [{ metric: "get.latency.p50", max: "1us" }] }));
+    expect(fail).toMatch(/<h1 class="fail">Fail<\/h1>\s*<p class="lead">1 objective of 1 missed: get\.latency\.p50/);
+    const invalid = renderReport(await analysed({ latenessMs: (random) => random() * 40 }));
+    expect(invalid).toMatch(/<h1 class="invalid">Invalid<\/h1>[\s\S]*Worker 0 sent operations late by/);
+  });
+
+  test("marks the fault, its failover and the pod's return in both drawings over time", async () => {
+    const report = renderReport(await analysed(outage));
+    for (const id of ["throughput-wide", "throughput-narrow", "latency-wide", "latency-narrow"]) {
+      const drawing = report.slice(report.indexOf(`aria-labelledby="${id}-title`)).split("</svg>")[0] ?? "";
+      expect(drawing).toContain(">fault 1</text>");
+      expect(drawing).toContain('fill="var(--shade)"');
+      expect(drawing).toMatch(/stroke="var\(--ink\)"[^>]*dasharray/);
+      expect(drawing).toMatch(/stroke="var\(--good\)"[^>]*dasharray/);
+      expect(drawing).toMatch(/<desc[^>]*>[^<]*1 fault acted, at 4\.0 s\./);
+    }
+    expect(report).toContain("writes served as before");
+    const without = renderReport(await analysed({ killAtMs: null }));
+    expect(without).not.toContain("fault 1");
+    expect(without).not.toContain('fill="var(--shade)"');
+  });
+
+  test("shows nothing measured when results are damaged", async () => {
+    const report = renderReport(await analysed({ editWorker: () => ({}) }));
+    expect(report).not.toContain("<svg");
+    expect(report).toContain("This run cannot be believed");
+  });
+
+  test("escapes everything that comes from outside", async () => {
+    const evil = `<script>alert("x")</script><img src=x onerror='y'>&amp;\u001b[31m`;
+    const { data, whole, summary } = await analysed(outage);
+    const [fault] = summary.faults;
+    const [member] = fault?.members ?? [];
+    const operation = summary.operations.get;
+    const [node] = summary.environment?.nodes ?? [];
+    if (
+      fault === undefined ||
+      member === undefined ||
+      operation === undefined ||
+      node === undefined ||
+      summary.environment === null
+    ) {
+      throw new Error("the made run has a fault, an operation and an environment");
+    }
+    const report = renderReport({
+      data: { ...data, experimentSource: evil },
+      whole,
+      summary: {
+        ...summary,
+        run: evil,
+        experiment: evil,
+        system: evil,
+        target: evil,
+        verdict: "invalid",
+        reasons: [{ check: evil, text: evil, fix: evil }],
+        warnings: [{ check: evil, text: evil, fix: evil }],
+        checks: [{ check: evil, title: evil, outcome: "failed", text: evil }],
+        objectives: [{ metric: evil, kind: "ratio", value: null, met: false, reason: evil }],
+        operations: { [evil]: { ...operation, errors_by_code: { [evil]: 1 } } },
+        faults: [
+          {
+            ...fault,
+            target: { role: evil, count: 1 },
+            leaderBefore: evil,
+            leaderAfter: evil,
+            members: [{ ...member, pod: evil }],
+            observations: [{ atMs: 0, what: evil }],
+          },
+        ],
+        environment: {
+          ...summary.environment,
+          context: evil,
+          kubernetes: evil,
+          nodes: [{ ...node, name: evil, kernel: evil }],
+          images: [{ name: evil, image: evil, digest: evil }],
+          versions: { [evil]: evil },
+        },
+      },
+    });
+    expect(report).not.toContain("<script>alert");
+    expect(report).not.toContain("<img");
+    expect(report).not.toContain("\u001b");
+    expect(report.split("&lt;script&gt;alert(&quot;x&quot;)").length).toBeGreaterThan(25);
+    expect(nestingErrors(report)).toEqual([]);
+  });
+
+  test("names every figure and table for those who do not see them", async () => {
+    const report = renderReport(await analysed(outage));
+    const drawings = report.match(/<svg[^>]*>/g) ?? [];
+    expect(drawings).toHaveLength(6);
+    expect(drawings.every((tag) => tag.includes('role="img"') && tag.includes("aria-labelledby="))).toBe(true);
+    expect(report.match(/<desc id="[^"]*">[^<]{20,}<\/desc>/g)).toHaveLength(6);
+    const tables = report.match(/<table>[\s\S]*?<\/table>/g) ?? [];
+    expect(tables.length).toBeGreaterThan(6);
+    expect(
+      tables.every((one) => one.includes("<caption>") && one.includes('scope="col"') && one.includes('scope="row"')),
+    ).toBe(true);
+  });
+
+  test("is written beside the results, the same bytes each time", async () => {
+    const folder = await temporaryFolder();
+    await makeRunFolder(folder, { ...shortRun, ...outage });
+    const first = await readFile(await writeReport(folder), "utf8");
+    expect(await readFile(await writeReport(folder), "utf8")).toBe(first);
+  });
+});
+
+test("markup escapes values, nests, and joins lists", () => {
+  expect(html`<p title="${`"'`}">${"<"}${[html`<b>${1}</b>`, "&"]}</p>`.text).toBe(
+    '<p title="&quot;&#39;">&lt;<b>1</b>&amp;</p>',
+  );
+});

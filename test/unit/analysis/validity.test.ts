@@ -1,0 +1,401 @@
+import { describe, expect, test } from "vitest";
+import { operationsNeeded, thresholds } from "../../../analysis/thresholds.ts";
+import { dataChecks, protocolChecks } from "../../../analysis/validity.ts";
+import type { ConductorResult, WorkerResult } from "../../../schema/results.ts";
+import type { FaultEvidence, RunSpec } from "../../../schema/run.ts";
+import type { RunOptions, SimulatedOperation } from "../../support/results.ts";
+import { analysed, failedChecks, remarkedChecks } from "./run.ts";
+
+/** One worker changed, the other as it was. */
+const firstWorker =
+  (edit: (worker: WorkerResult) => WorkerResult) =>
+  (worker: WorkerResult): WorkerResult =>
+    worker.worker === 0 ? edit(worker) : worker;
+const health =
+  (change: Partial<WorkerResult["health"]>): NonNullable<RunOptions["editWorker"]> =>
+  (worker) => ({ ...worker, health: { ...worker.health, ...change } });
+const durability =
+  (change: Partial<NonNullable<WorkerResult["durability"]>>): NonNullable<RunOptions["editWorker"]> =>
+  (worker) => ({ ...worker, durability: worker.durability === null ? null : { ...worker.durability, ...change } });
+const counters =
+  (change: (get: WorkerResult["operations"][string]) => Partial<WorkerResult["operations"][string]>) =>
+  (worker: WorkerResult): WorkerResult => {
+    const get = worker.operations.get;
+    return get === undefined
+      ? worker
+      : { ...worker, operations: { ...worker.operations, get: { ...get, ...change(get) } } };
+  };
+const conductorWorker =
+  (change: Partial<ConductorResult["workers"][number]>) =>
+  (conductor: ConductorResult): ConductorResult => ({
+    ...conductor,
+    workers: conductor.workers.map((worker) => (worker.index === 1 ? { ...worker, ...change } : worker)),
+  });
+const fault =
+  (change: (evidence: FaultEvidence) => Partial<FaultEvidence>) =>
+  (conductor: ConductorResult): ConductorResult => ({
+    ...conductor,
+    faults: conductor.faults.map((evidence) => ({ ...evidence, ...change(evidence) })),
+  });
+const member = (change: Partial<FaultEvidence["members"][number]>) =>
+  fault((evidence) => ({ members: evidence.members.map((one) => ({ ...one, ...change })) }));
+const closed = (spec: RunSpec): RunSpec => ({ ...spec, arrival: { kind: "closed", users: 4, thinkTimeMs: 0 } });
+
+/** Eight in a hundred operations are sent 40 ms late. */
+const lateTail = (random: () => number): number => (random() < 0.08 ? 40 : 0.5);
+const tail = (bound: { readonly max: string }): RunOptions => ({
+  latenessMs: lateTail,
+  objectives: [{ metric: "get.latency.p95", ...bound }],
+});
+const missedBySlowNetwork: RunOptions = {
+  serviceMs: () => 50,
+  objectives: [{ metric: "get.latency.p90", max: "20ms" }],
+};
+
+/** What makes a check fail a run, and what it must let pass although it looks alike. */
+const cases: readonly {
+  readonly check: string;
+  readonly fails: readonly (readonly [string, RunOptions])[];
+  readonly warns: readonly (readonly [string, RunOptions])[];
+  readonly passes: readonly (readonly [string, RunOptions])[];
+}[] = [
+  {
+    check: "workers",
+    fails: [
+      ["a worker never joined", { editConductor: conductorWorker({ joinedAtMs: null, doneAtMs: null }) }],
+      ["a worker was lost", { editConductor: conductorWorker({ doneAtMs: null }) }],
+      [
+        "a worker joined after the start",
+        { editConductor: (conductor) => conductorWorker({ joinedAtMs: (conductor.startAtMs ?? 0) + 50 })(conductor) },
+      ],
+      ["the run never started", { editConductor: (conductor) => ({ ...conductor, startAtMs: null }) }],
+    ],
+    warns: [],
+    passes: [
+      [
+        "a worker joined just before the start",
+        { editConductor: (conductor) => conductorWorker({ joinedAtMs: (conductor.startAtMs ?? 0) - 1 })(conductor) },
+      ],
+    ],
+  },
+  {
+    check: "faults",
+    fails: [
+      ["it was not applied", { editConductor: fault(() => ({ applied: false, reason: "no pod leads" })) }],
+      ["it never acted", { editConductor: fault(() => ({ actedAtMs: null })) }],
+      ["there is no evidence", { editConductor: (conductor) => ({ ...conductor, faults: [] }) }],
+      ["nothing is seen gone", { editConductor: member({ goneAtMs: null }) }],
+      ["the pod is the one it was", { editConductor: member({ replacementUid: "5e0c8a3e-0001" }) }],
+      ["a follower was hit", { editConductor: member({ role: "follower" }) }],
+      [
+        "it acted after the measure phase",
+        { editConductor: fault(({ plannedAtMs }) => ({ actedAtMs: plannedAtMs + 60_000 })) },
+      ],
+    ],
+    warns: [
+      [
+        "it acted late",
+        { editConductor: fault(({ plannedAtMs }) => ({ actedAtMs: plannedAtMs + thresholds.faultDelayMs + 1 })) },
+      ],
+      ["the pod never came back", { editConductor: member({ readyAtMs: null }) }],
+    ],
+    passes: [
+      ["it acted a little late", { editConductor: fault(({ plannedAtMs }) => ({ actedAtMs: plannedAtMs + 400 })) }],
+      ["no fault is planned", { killAtMs: null }],
+    ],
+  },
+  {
+    check: "driver-saturated",
+    fails: [
+      [
+        "one operation was dropped",
+        { editWorker: firstWorker(counters((get) => ({ offered: get.offered + 1, dropped: 1 }))) },
+      ],
+      ["a tenth was never due", { editOperations: (operations) => operations.filter((_, index) => index % 10 !== 0) }],
+      [
+        "more was due than planned",
+        { editSpec: (spec) => ({ ...spec, arrival: { kind: "open", ratePerSecond: 90, process: "uniform" } }) },
+      ],
+      ["operations were sent 40 ms late", { latenessMs: (random) => random() * 40 }],
+      [
+        "one worker of two sent late",
+        { editOperations: (operations) => operations.map((one) => (one.worker === 1 ? late(one, 60) : one)) },
+      ],
+      ["a latency objective is missed where the driver made the tail", tail({ max: "20ms" })],
+      [
+        "the same, closed: answers were noticed late",
+        {
+          ...missedBySlowNetwork,
+          editSpec: closed,
+          editWorker: health({ eventLoopDelayMs: { p50: 4, p99: 60, max: 90 } }),
+        },
+      ],
+      [
+        "closed arrival noticed half of the answers late",
+        {
+          editSpec: closed,
+          editWorker: health({ eventLoopDelayMs: { p50: 30, p99: 60, max: 90 } }),
+          serviceMs: () => 40,
+        },
+      ],
+    ],
+    warns: [
+      ["a latency objective is met although the driver made the tail", tail({ max: "100ms" })],
+      ["the driver made the tail, and nobody judges it", { latenessMs: lateTail }],
+    ],
+    passes: [
+      ["operations were late by a timer's step", { latenessMs: (random) => random() * 3 }],
+      [
+        "fast networks are not measured against lateness",
+        { latenessMs: (random) => random() * 2, serviceMs: () => 0.3 },
+      ],
+      [
+        "poisson arrival varies by chance",
+        { editSpec: (spec) => ({ ...spec, arrival: { kind: "open", ratePerSecond: 107, process: "poisson" } }) },
+      ],
+      ["a stall of the network holds nothing back", { outage: { fromMs: 4_002, forMs: 1_500, manner: "held" } }],
+      [
+        "closed arrival has no plan to fall short of",
+        { editSpec: closed, editOperations: (operations) => operations.filter((_, index) => index % 3 > 0) },
+      ],
+    ],
+  },
+  {
+    check: "driver-busy",
+    fails: [],
+    warns: [
+      ["the event loop was held up", { editWorker: health({ eventLoopDelayMs: { p50: 2, p99: 25, max: 80 } }) }],
+      ["it was throttled", { editWorker: health({ cpu: { usedSeconds: 9, throttledSeconds: 0.6, limitCores: 1 } }) }],
+    ],
+    passes: [
+      ["the event loop stalled once", { editWorker: health({ eventLoopDelayMs: { p50: 2, p99: 19, max: 300 } }) }],
+      ["CPU use cannot be read", { editWorker: health({ cpu: null }) }],
+    ],
+  },
+  {
+    check: "clock",
+    fails: [
+      [
+        "the round trip was 150 ms",
+        { editWorker: (worker) => ({ ...worker, clock: { offsetMs: 3, roundTripMs: 150 } }) },
+      ],
+      [
+        "a worker started beside the others",
+        { editWorker: firstWorker((worker) => ({ ...worker, startAtMs: worker.startAtMs + 700 })) },
+      ],
+      [
+        "a worker measured at another time",
+        {
+          editWorker: firstWorker((worker) => ({
+            ...worker,
+            phases: worker.phases.map((phase) => ({
+              ...phase,
+              startMs: phase.startMs + 900,
+              endMs: phase.endMs + 900,
+            })),
+          })),
+        },
+      ],
+      [
+        "a worker never measured",
+        {
+          editWorker: firstWorker((worker) => ({
+            ...worker,
+            phases: worker.phases.filter((phase) => phase.name !== "measure"),
+          })),
+        },
+      ],
+      [
+        "the clock jumped an hour in mid-run",
+        {
+          editEvents: (operations) => operations.map((one) => (one.intendedMs > 6_000 ? shifted(one, 3_600_000) : one)),
+        },
+      ],
+      [
+        "the clock jumped back",
+        {
+          editEvents: (operations) =>
+            operations.map((one) => (one.intendedMs > 6_000 ? { ...one, completedMs: one.completedMs - 500 } : one)),
+        },
+      ],
+    ],
+    warns: [
+      [
+        "the round trip was 12 ms",
+        { editWorker: (worker) => ({ ...worker, clock: { offsetMs: 3, roundTripMs: 12 } }) },
+      ],
+    ],
+    passes: [
+      [
+        "offsets differ, well known",
+        { editWorker: firstWorker((worker) => ({ ...worker, clock: { offsetMs: 4_000, roundTripMs: 4 } })) },
+      ],
+    ],
+  },
+  {
+    check: "events-disagree",
+    fails: [
+      ["events are missing", { editEvents: (operations) => operations.slice(0, -1) }],
+      ["an event is there twice", { editEvents: (operations) => [...operations, ...operations.slice(-1)] }],
+      [
+        "a failure is counted as success",
+        {
+          editEvents: (operations) =>
+            operations.map((one, index) => (index === 300 ? { ...one, outcome: "timeout" } : one)),
+        },
+      ],
+      [
+        "latencies differ",
+        { editEvents: (operations) => operations.map((one) => ({ ...one, completedMs: one.completedMs + 2 })) },
+      ],
+      [
+        "an operation was never answered",
+        { editWorker: counters((get) => ({ offered: get.offered + 1, sent: get.sent + 1 })) },
+      ],
+      [
+        "an operation has no counters",
+        {
+          editEvents: (operations) =>
+            operations.map((one, index) => (index === 300 ? { ...one, operation: "delete" } : one)),
+        },
+      ],
+    ],
+    warns: [],
+    passes: [
+      ["operations failed", { outage: { fromMs: 4_002, forMs: 900, manner: "refused" } }],
+      [
+        "an operation took no time",
+        { latenessMs: () => 0, serviceMs: (_, __, intendedMs) => (intendedMs % 3 < 1 ? 0 : 2) },
+      ],
+    ],
+  },
+  {
+    check: "too-few-operations",
+    fails: [
+      ["p99 of some 250", { objectives: [{ metric: "put.latency.p99", max: "5s" }] }],
+      ["p999 of some 750", { objectives: [{ metric: "get.latency.p999", max: "5s" }] }],
+      ["nothing was answered", { editOperations: () => [], editSpec: closed }],
+    ],
+    warns: [],
+    passes: [
+      ["p90 of some 250", { objectives: [{ metric: "put.latency.p90", max: "5s" }] }],
+      ["the slowest of some 250", { objectives: [{ metric: "put.latency.max", max: "5s" }] }],
+      ["p999 that nobody judges", { objectives: [{ metric: "success_ratio", min: 0.5 }] }],
+    ],
+  },
+  {
+    check: "durability-unread",
+    fails: [
+      ["a key could not be read back", { editWorker: durability({ keysUnread: 1 }) }],
+      ["no key was read back", { editWorker: durability({ keysChecked: 0 }) }],
+      ["one worker did not look", { editWorker: firstWorker((worker) => ({ ...worker, durability: null })) }],
+    ],
+    warns: [
+      [
+        "a key could not be read, which nobody judges",
+        { editWorker: durability({ keysUnread: 1 }), objectives: [{ metric: "success_ratio", min: 0.5 }] },
+      ],
+    ],
+    passes: [
+      ["nothing was written", { editWorker: durability({ acknowledged: 0, keysChecked: 0 }) }],
+      ["lost writes are a result, not a doubt", { editWorker: durability({ lost: 3 }) }],
+      [
+        "no worker looks, nobody asks",
+        {
+          editWorker: (worker) => ({ ...worker, durability: null }),
+          objectives: [{ metric: "success_ratio", min: 0.5 }],
+        },
+      ],
+    ],
+  },
+  {
+    check: "failover-unclear",
+    fails: [
+      [
+        "too few writes came before the fault",
+        { killAtMs: 200, warmupMs: 0, objectives: [{ metric: "failover", max: "5s" }] },
+      ],
+      [
+        "noise hides what is judged",
+        { serviceMs: (random) => 100 + random() * 300, objectives: [{ metric: "failover", max: "500ms" }] },
+      ],
+    ],
+    warns: [["too few writes, which nobody judges", { killAtMs: 200, warmupMs: 0 }]],
+    passes: [
+      [
+        "noise is far below what is judged",
+        { serviceMs: (random) => 100 + random() * 300, objectives: [{ metric: "failover", max: "5s" }] },
+      ],
+      ["the warm-up makes up for an early fault", { killAtMs: 200, objectives: [{ metric: "failover", max: "5s" }] }],
+    ],
+  },
+  {
+    check: "warm-up",
+    fails: [],
+    warns: [
+      ["there is none", { warmupMs: 0 }],
+      [
+        "everything failed in it",
+        {
+          editOperations: (operations) =>
+            operations.map((one) => (one.phase === "warmup" ? { ...one, outcome: "timeout" } : one)),
+        },
+      ],
+    ],
+    passes: [
+      [
+        "some of it failed",
+        {
+          editOperations: (operations) =>
+            operations.map((one) => (one.intendedMs < 1_000 ? { ...one, outcome: "timeout" } : one)),
+        },
+      ],
+    ],
+  },
+];
+
+function late(operation: SimulatedOperation, byMs: number): SimulatedOperation {
+  return { ...operation, sentMs: operation.sentMs + byMs, completedMs: operation.completedMs + byMs };
+}
+
+function shifted(operation: SimulatedOperation, byMs: number): SimulatedOperation {
+  return { ...late(operation, byMs), intendedMs: operation.intendedMs + byMs };
+}
+
+test("every check is tested both ways", () => {
+  const known = [...protocolChecks, ...dataChecks].map((check) => check.check);
+  expect(cases.map((one) => one.check).sort()).toEqual(known.sort());
+  expect(cases.filter((one) => one.passes.length === 0 || one.fails.length + one.warns.length === 0)).toEqual([]);
+});
+
+test("a good run passes every check", async () => {
+  const { summary } = await analysed({ outage: { fromMs: 4_002, forMs: 800, manner: "refused" } });
+  expect(summary.reasons).toEqual([]);
+  expect(summary.warnings).toEqual([]);
+  expect(summary.checks.map((check) => check.outcome)).toEqual(summary.checks.map(() => "passed"));
+});
+
+for (const { check, fails, warns, passes } of cases) {
+  describe(check, () => {
+    test.each(fails)("invalid: %s", async (_, options) => {
+      const analysis = await analysed(options);
+      expect(failedChecks(analysis)).toContain(check);
+      expect(analysis.summary.verdict).toBe("invalid");
+      expect(analysis.summary.checks.find((one) => one.check === check)?.outcome).toBe("failed");
+    });
+    test.each(warns)("remark: %s", async (_, options) => {
+      const analysis = await analysed(options);
+      expect(failedChecks(analysis)).not.toContain(check);
+      expect(remarkedChecks(analysis)).toContain(check);
+    });
+    test.each(passes)("fine: %s", async (_, options) => {
+      const analysis = await analysed(options);
+      expect([...failedChecks(analysis), ...remarkedChecks(analysis)]).not.toContain(check);
+    });
+  });
+}
+
+test("a percentile needs ten operations beyond it", () => {
+  const needed = (["p50", "p90", "p95", "p99", "p999", "max"] as const).map(operationsNeeded);
+  expect(needed).toEqual([20, 100, 200, 1_000, 10_000, 1]);
+});

@@ -1,0 +1,147 @@
+import { resolve } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ConfigError } from "../../../components/kubernetes/config-error.ts";
+import { planKv } from "../../../components/kv/plan.ts";
+import { planRun, runDeadlineSeconds } from "../../../components/workload/plan.ts";
+import type { Experiment } from "../../../schema/experiment.ts";
+import { loadExperiment } from "../../../schema/load.ts";
+import { runSpecSchema } from "../../../schema/run.ts";
+import { graphOf, objectsOf } from "../../support/graph.ts";
+
+const { experiment } = await loadExperiment(resolve("examples/kv.yaml"));
+const withNetwork = (changes: Partial<Experiment["network"]>): Experiment => ({
+  ...experiment,
+  network: { ...experiment.network, ...changes },
+});
+
+describe("the graph of the kv example", () => {
+  test("has the same number of objects for any number of members and workers", async () => {
+    const small = await graphOf(withNetwork({ replicas: 2 }), { run: "a" });
+    const large = await graphOf(
+      { ...withNetwork({ replicas: 9 }), workload: { ...experiment.workload, workers: 64 } },
+      { run: "a" },
+    );
+    expect(large.map((resource) => resource.urn)).toEqual(small.map((resource) => resource.urn));
+    expect(small.length).toBeLessThanOrEqual(40);
+  });
+
+  test("without a run has neither Job nor token, and all else as with one", async () => {
+    const without = objectsOf(await graphOf(experiment));
+    const withRun = objectsOf(await graphOf(experiment, { run: "r1" }));
+    expect([...withRun.keys()].filter((key) => !without.has(key))).toEqual(
+      ["ConfigMap run-r1", "Secret run-r1-token", "NetworkPolicy (auto-named)", "Job run-r1"].filter(
+        (key) => !without.has(key),
+      ),
+    );
+    expect(
+      [...without].every(
+        ([key, object]) =>
+          key.startsWith("NetworkPolicy") || JSON.stringify(withRun.get(key)) === JSON.stringify(object),
+      ),
+    ).toBe(true);
+  });
+
+  test("is the same twice, and differs only in keys for another root secret", async () => {
+    const first = await graphOf(experiment, { run: "a" });
+    expect(await graphOf(experiment, { run: "a" })).toEqual(first);
+    const other = await graphOf(experiment, { run: "a", rootSecret: "77".repeat(32) });
+    const changed = first.filter((resource, index) => JSON.stringify(resource) !== JSON.stringify(other[index]));
+    expect(changed.map((resource) => resource.name).sort()).toEqual([
+      "conductor-key",
+      "network-identity",
+      "network-peers",
+      "run-token",
+    ]);
+  });
+
+  test("marks every private key as secret and shows none elsewhere", async () => {
+    const graph = await graphOf(experiment, { run: "a" });
+    const secret = graph.filter((resource) => resource.type === "kubernetes:core/v1:Secret");
+    expect(secret).toHaveLength(3);
+    const values = secret.flatMap((resource) => {
+      expect(resource.secrets).toEqual(["stringData"]);
+      return Object.values(resource.inputs.stringData as Record<string, string>);
+    });
+    const rest = JSON.stringify(graph.filter((resource) => !secret.includes(resource)));
+    for (const value of [...values, "5e".repeat(32)]) {
+      expect(rest).not.toContain(value);
+    }
+  });
+
+  test("keeps to the restricted Pod Security Standard and has bounds on every container", async () => {
+    const templates = (await graphOf(experiment, { run: "a" })).flatMap(({ inputs }) => {
+      const spec = inputs.spec as { readonly template?: { readonly spec: PodSpec } } | undefined;
+      return spec?.template === undefined ? [] : [spec.template.spec];
+    });
+    expect(templates).toHaveLength(3);
+    for (const pod of templates) {
+      expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } });
+      expect(pod.enableServiceLinks).toBe(false);
+      for (const container of pod.containers) {
+        expect(container.securityContext).toEqual({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ["ALL"] },
+        });
+        expect(Object.keys(container.resources.requests)).toEqual(Object.keys(container.resources.limits));
+        expect(
+          container.env.some((variable) => /key|token|secret/i.test(variable.name) && !variable.name.endsWith("_FILE")),
+        ).toBe(false);
+      }
+    }
+  });
+
+  test("lets nothing talk that no policy names", async () => {
+    const policies = (await graphOf(experiment, { run: "a" })).filter((resource) =>
+      resource.type.endsWith(":NetworkPolicy"),
+    );
+    const [denial] = policies.filter((resource) => resource.name === "simulation-deny-all");
+    expect(denial?.inputs.spec).toEqual({ podSelector: {}, policyTypes: ["Ingress", "Egress"] });
+    expect(policies.map((resource) => resource.name).sort()).toEqual([
+      "conductor-to-network",
+      "conductor-traffic",
+      "network-traffic",
+      "run-traffic",
+      "simulation-deny-all",
+    ]);
+  });
+
+  test("keeps a majority through voluntary disruptions", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 9 }), (replicas) => {
+        const plan = planKv({ ...experiment.network, replicas }, "n");
+        expect(plan.quorum * 2).toBeGreaterThan(replicas);
+        expect((plan.quorum - 1) * 2).toBeLessThanOrEqual(replicas);
+        expect(new Set(plan.members.map((member) => member.host)).size).toBe(replicas);
+      }),
+    );
+  });
+});
+
+interface PodSpec {
+  readonly securityContext: object;
+  readonly enableServiceLinks: boolean;
+  readonly containers: readonly {
+    readonly securityContext: object;
+    readonly env: readonly { readonly name: string }[];
+    readonly resources: { readonly requests: object; readonly limits: object };
+  }[];
+}
+
+test("a run's spec is what drivers and conductor accept, and carries no secret", async () => {
+  const spec = planRun(experiment, "r1", {
+    namespace: "n",
+    endpoints: [{ group: "replica", ordinal: 0, pod: "kv-0", url: "http://kv-0:8080" }],
+    podSelector: { a: "b" },
+    conductorUrl: "http://conductor:8070",
+  });
+  expect(runSpecSchema.parse(JSON.parse(JSON.stringify(spec)))).toEqual(spec);
+  expect(spec.faults).toEqual([{ index: 0, kind: "kill", atMs: 15_000, target: { role: "leader", count: 1 } }]);
+  expect(runDeadlineSeconds(experiment)).toBeGreaterThan(42);
+});
+
+test.each(["", "Upper", "a b", "-a", "x".repeat(49)])("%j is no run id", async (run) => {
+  await expect(graphOf(experiment, { run })).rejects.toThrow(/not a run id/);
+  expect(ConfigError).toBeDefined();
+});

@@ -1,0 +1,22 @@
+import { defineConfig } from "vitest/config";
+
+/** Unit and golden tests run side by side; what needs the machine (cluster, engine, namespaces) runs one at a time. */
+export default defineConfig({
+  test: {
+    reporters: ["default", "./test/support/count-reporter.ts"],
+    projects: [
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/golden/**/*.test.ts"], testTimeout: 30_000 } },
+      {
+        test: {
+          name: "cluster",
+          sequence: { groupOrder: 1 }, // after the unit tests, so that nothing runs beside a cluster
+          globalSetup: ["./test/support/cluster-setup.ts"],
+          include: ["test/integration/**/*.test.ts", "test/e2e/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 600_000,
+          hookTimeout: 1_500_000,
+        },
+      },
+    ],
+  },
+});

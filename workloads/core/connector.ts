@@ -1,0 +1,104 @@
+import type { Endpoint, RunSpec } from "../../schema/run.ts";
+import type { Random } from "./random.ts";
+
+/** What an operation is told about itself. */
+export interface OperationContext {
+  /** Number of this operation in its worker; never used twice in a run. */
+  readonly sequence: number;
+  /** For every choice the operation makes: the same for the same seed, worker and place in the schedule. */
+  readonly random: Random;
+  /** What is left of its time-out, in ms; the operation must settle by the end of it. */
+  remainingMs(): number;
+}
+
+/** A write as the durability check sees it. */
+export interface WriteEffect {
+  readonly key: string;
+  /** Null for a delete. */
+  readonly value: string | null;
+  /**
+   * An attempt before the last one may still take effect at any time, because what became of it is not known. Then this
+   * value stays a possible one for ever, even though the write was acknowledged.
+   */
+  readonly lingering: boolean;
+}
+
+/** How an operation ended. It never throws for what the network does; exceptions are defects and end the run. */
+export interface Outcome {
+  readonly ok: boolean;
+  /** Why not, as a short stable word; absent exactly when `ok`. */
+  readonly code?: string;
+  /** Ordinal of the member that answered, or was tried, last. */
+  readonly endpoint: number;
+  /** Members tried. */
+  readonly attempts: number;
+  /** What it wrote or tried to write. */
+  readonly write?: WriteEffect;
+}
+
+/** The client of one system, in one worker. */
+export interface Connector {
+  readonly operations: Readonly<Record<string, (context: OperationContext) => Promise<Outcome>>>;
+  /**
+   * Reads a key's final value linearizably, null when it is absent; there when the system can be checked for lost
+   * writes.
+   *
+   * @throws Error when it cannot be read now; it is asked again.
+   */
+  readBack?(key: string): Promise<string | null>;
+  close(): Promise<void>;
+}
+
+export interface ConnectOptions {
+  readonly worker: number;
+}
+
+/** A member of a network as it sees itself. */
+export interface Member {
+  readonly pod: string;
+  readonly ordinal: number;
+  readonly role: string;
+  /** Pod it takes for the leader; null when it knows none; absent where the system has no leader. */
+  readonly leader?: string | null;
+}
+
+/** What `workloads/<system>/connector.ts` exports. */
+export interface ConnectorModule {
+  connect(spec: RunSpec, options: ConnectOptions): Promise<Connector>;
+  /** Asks members for their roles; those that do not answer within a short time are left out. */
+  roles(endpoints: readonly Endpoint[]): Promise<Member[]>;
+}
+
+/**
+ * Loads a system's connector by its place: `workloads/<system>/connector.ts`.
+ *
+ * @throws Error naming the file when there is none or it is not one.
+ */
+export async function loadConnector(system: string): Promise<ConnectorModule> {
+  if (!/^[a-z][a-z0-9-]*$/.test(system)) {
+    throw new Error(`"${system}" is no system name; it names a folder of workloads/`);
+  }
+  const place = `workloads/${system}/connector.ts`;
+  const file = new URL(`../${system}/connector.ts`, import.meta.url).href;
+  const loaded: unknown = await import(file).catch((error: unknown) => {
+    throw new Error(
+      `no connector for the system "${system}": ${place} cannot be loaded. Add it, or build the driver image again.`,
+      { cause: error },
+    );
+  });
+  if (!isConnectorModule(loaded)) {
+    throw new Error(`${place} must export connect(spec, options) and roles(endpoints)`);
+  }
+  return loaded;
+}
+
+function isConnectorModule(loaded: unknown): loaded is ConnectorModule {
+  return (
+    typeof loaded === "object" &&
+    loaded !== null &&
+    "connect" in loaded &&
+    typeof loaded.connect === "function" &&
+    "roles" in loaded &&
+    typeof loaded.roles === "function"
+  );
+}

@@ -1,0 +1,211 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type WorkerResult, workerResultSchema, workerResultVersion } from "../../schema/results.ts";
+import type { PhaseName, RunSpec } from "../../schema/run.ts";
+import { type Clock, shiftedClock, sleepUntil, systemClock } from "./clock.ts";
+import { type ClockOffset, ConductorClient } from "./conductor-client.ts";
+import { type Connector, loadConnector } from "./connector.ts";
+import { checkDurability, WriteLog } from "./durability.ts";
+import { EventLog } from "./events.ts";
+import { cpuBetween, EventLoopWatch, readCpu } from "./health.ts";
+import { summaryMs } from "./histogram.ts";
+import { type Completed, Load } from "./load.ts";
+import { log } from "./log.ts";
+import { Recorder } from "./recorder.ts";
+
+/** What one worker is given. */
+export interface WorkerTask {
+  readonly spec: RunSpec;
+  readonly worker: number;
+  readonly token: string;
+  readonly pod: string;
+  readonly node: string;
+}
+
+const joinLimitMs = 210_000;
+const deliveryLimitMs = 60_000;
+const readBackLimitMs = 30_000;
+const readBackConcurrency = 32;
+/** A worker whose pod is being removed has 30 s altogether. */
+const stoppedReadBackLimitMs = 5_000;
+
+/**
+ * Runs one worker from the barrier to the delivery of its results.
+ *
+ * @param stop Aborts early: nothing more is sent, what was measured is delivered.
+ * @throws ConductorError when the run could not be joined or its results not be delivered
+ */
+export async function runWorker(task: WorkerTask, stop: AbortSignal): Promise<void> {
+  const { spec, worker } = task;
+  const connector = await (await loadConnector(spec.system)).connect(spec, { worker });
+  const conductor = new ConductorClient({ url: spec.conductorUrl, run: spec.run, token: task.token, worker });
+  const folder = await mkdtemp(join(tmpdir(), "orrery-driver-"));
+  try {
+    const startAtMs = await conductor.join({ pod: task.pod, node: task.node }, joinLimitMs, stop);
+    const offset = await conductor.clockOffset(stop);
+    log("info", "every worker is there", { worker, startAtMs, ...offset });
+    const { result, events } = await measure(task, { connector, conductor, startAtMs, offset, stop });
+    await deliver(conductor, folder, result, events);
+    const { user, system } = process.cpuUsage();
+    log("info", "results are delivered", { worker, cpuSeconds: (user + system) / 1e6 });
+  } finally {
+    await connector.close();
+    await conductor.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface Scene {
+  readonly connector: Connector;
+  readonly conductor: ConductorClient;
+  readonly startAtMs: number;
+  readonly offset: ClockOffset;
+  readonly stop: AbortSignal;
+}
+
+async function measure(task: WorkerTask, scene: Scene): Promise<{ result: WorkerResult; events: EventLog }> {
+  const { spec, worker } = task;
+  const clock = shiftedClock(systemClock, scene.offset.offsetMs * 1000);
+  const startUs = Math.round(scene.startAtMs * 1000);
+  const measureUs = startUs + Math.round(spec.phases.warmupMs * 1000);
+  const endUs = measureUs + Math.round(spec.phases.measureMs * 1000);
+  const events = new EventLog(worker);
+  const recorder = new Recorder(Object.keys(spec.operations), startUs, measureUs, events);
+  const writes = new WriteLog();
+  const observer = {
+    offered: recorder.offered.bind(recorder),
+    sent: recorder.sent.bind(recorder),
+    dropped: recorder.dropped.bind(recorder),
+    completed: (done: Completed) => {
+      recorder.completed(done);
+      noteWrite(writes, done);
+    },
+  };
+  const load = new Load({ spec, worker, startUs, endUs }, scene.connector.operations, clock, observer);
+  const stopLoad = (): void => load.stop();
+  scene.stop.addEventListener("abort", stopLoad, { once: true });
+
+  const ended = new AbortController();
+  const reports = reportProgress(clock, recorder, scene.conductor, { startUs, measureUs, endUs }, ended.signal);
+  const health = watchHealth(clock, measureUs, endUs, scene.stop);
+  await sleepUntil(clock, startUs, scene.stop);
+  if (scene.stop.aborted) {
+    load.stop();
+  }
+  await load.run();
+  const { eventLoopDelayMs, cpu } = await health;
+  const loadEndedUs = clock.nowUs();
+  await sleepUntil(clock, endUs + spec.phases.cooldownMs * 1000, scene.stop);
+  const durability = await readBack(scene, writes, load.hung);
+  ended.abort();
+  await reports;
+  const result = workerResultSchema.parse({
+    schema: workerResultVersion,
+    run: spec.run,
+    worker,
+    pod: task.pod,
+    node: task.node,
+    startAtMs: scene.startAtMs,
+    phases: phasesOf(spec, scene.stop.aborted ? (loadEndedUs - startUs) / 1000 : Number.POSITIVE_INFINITY),
+    clock: scene.offset,
+    operations: recorder.finish(loadEndedUs),
+    health: {
+      eventLoopDelayMs,
+      latenessMs: summaryMs(recorder.lateness),
+      cpu,
+      maxInFlight: recorder.mostInFlight,
+    },
+    durability,
+  });
+  return { result, events };
+}
+
+/** The phases as planned, cut off where the worker was stopped. */
+function phasesOf(spec: RunSpec, stoppedMs: number): WorkerResult["phases"] {
+  const { warmupMs, measureMs, cooldownMs } = spec.phases;
+  const bounds: [PhaseName, number, number][] = [
+    ["warmup", 0, warmupMs],
+    ["measure", warmupMs, warmupMs + measureMs],
+    ["cooldown", warmupMs + measureMs, warmupMs + measureMs + cooldownMs],
+  ];
+  return bounds
+    .filter(([, startMs]) => startMs <= stoppedMs)
+    .map(([name, startMs, endMs]) => ({ name, startMs, endMs: Math.min(endMs, stoppedMs) }));
+}
+
+function noteWrite(writes: WriteLog, { outcome, sentUs, completedUs }: Completed): void {
+  if (outcome.write !== undefined) {
+    const { key, value, lingering } = outcome.write;
+    writes.add(key, {
+      value,
+      startUs: sentUs,
+      acknowledgedUs: outcome.ok ? completedUs : Number.POSITIVE_INFINITY,
+      settledUs: outcome.ok && !lingering ? completedUs : Number.POSITIVE_INFINITY,
+    });
+  }
+}
+
+/** The driver's own condition during the measure phase. */
+async function watchHealth(clock: Clock, fromUs: number, toUs: number, stop: AbortSignal) {
+  const eventLoop = new EventLoopWatch();
+  await sleepUntil(clock, fromUs, stop);
+  const before = readCpu();
+  eventLoop.start();
+  await sleepUntil(clock, toUs, stop);
+  return { eventLoopDelayMs: eventLoop.stop(), cpu: cpuBetween(before, readCpu()) };
+}
+
+async function reportProgress(
+  clock: Clock,
+  recorder: Recorder,
+  conductor: ConductorClient,
+  bounds: { readonly startUs: number; readonly measureUs: number; readonly endUs: number },
+  ended: AbortSignal,
+): Promise<void> {
+  for (let atUs = bounds.startUs + 1_000_000; !ended.aborted; atUs += 1_000_000) {
+    await sleepUntil(clock, atUs, ended);
+    const nowUs = clock.nowUs();
+    recorder.roll(nowUs);
+    const phase = nowUs < bounds.measureUs ? "warmup" : nowUs < bounds.endUs ? "measure" : "cooldown";
+    await conductor.progress({ phase, ...recorder.progress() });
+  }
+}
+
+/** Null when the system cannot be checked, or when a write may have been made that nobody knows of. */
+async function readBack(scene: Scene, writes: WriteLog, hung: number): Promise<WorkerResult["durability"]> {
+  const read = scene.connector.readBack?.bind(scene.connector);
+  if (read === undefined) {
+    return null;
+  }
+  if (hung > 0) {
+    log("error", "operations never settled; lost writes cannot be told", { operations: hung });
+    return null;
+  }
+  const endMs = performance.now() + (scene.stop.aborted ? stoppedReadBackLimitMs : readBackLimitMs);
+  const { result, reasons } = await checkDurability(writes, read, {
+    concurrency: readBackConcurrency,
+    timeLeft: () => performance.now() < endMs,
+    pause: () => sleep(100),
+  });
+  if (result.keysUnread > 0) {
+    log("warn", "keys could not be read back", { keys: result.keysUnread, reasons });
+  }
+  return result;
+}
+
+async function deliver(
+  conductor: ConductorClient,
+  folder: string,
+  result: WorkerResult,
+  events: EventLog,
+): Promise<void> {
+  const eventsFile = join(folder, "events.parquet");
+  await events.write(eventsFile);
+  await conductor.deliver("events.parquet", eventsFile, deliveryLimitMs);
+  const resultFile = join(folder, "worker.json");
+  await writeFile(resultFile, `${JSON.stringify(result)}\n`);
+  await conductor.deliver("worker.json", resultFile, deliveryLimitMs);
+  await conductor.done(deliveryLimitMs);
+}
