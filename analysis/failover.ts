@@ -134,12 +134,9 @@ export function disturbanceThreshold(writes: readonly Write[], fromMs: number, t
   return Math.max(floorMs, Math.min(p99Factor * p99, slowestFactor * slowest));
 }
 
-/** Operations that change state; failover is about them, or about all operations where a workload has none. */
-const writeOperations: ReadonlySet<string> = new Set(["put", "delete"]);
-
-/** Operations whose service failover is measured by. */
-export function judgedOperations(operations: readonly string[]): string[] {
-  const writing = operations.filter((name) => writeOperations.has(name));
+/** Operations whose service failover is measured by: the workload's writes, or all of them where it has none. */
+export function judgedOperations(operations: readonly string[], writes: readonly string[]): string[] {
+  const writing = operations.filter((name) => writes.includes(name));
   return writing.length > 0 ? writing : [...operations];
 }
 
@@ -164,20 +161,21 @@ export function collectWrites(workers: readonly WorkerData[], operations: readon
 
 /**
  * Failover of each fault, by its position in `faults`. What is usual is learnt between the start of the measure phase
- * and the first fault, or from the warm-up on when that is too short.
+ * and the first fault, or from the warm-up on when that is too short. `judged` are the operations looked at, as
+ * {@link judgedOperations} gives them.
  */
 export function failovers(
   workers: readonly WorkerData[],
   faults: readonly FaultEvidence[],
   measureFromMs: number,
-  operations: readonly string[],
+  judged: readonly string[],
 ): Failover[] {
   const acts = faults.flatMap((fault) => fault.actedAtMs ?? []).sort((a, b) => a - b);
   const [firstAct] = acts;
   if (firstAct === undefined) {
     return faults.map(() => unknown);
   }
-  const writes = collectWrites(workers, judgedOperations(operations));
+  const writes = collectWrites(workers, judged);
   const thresholdMs =
     disturbanceThreshold(writes, measureFromMs, firstAct) ??
     disturbanceThreshold(writes, Number.NEGATIVE_INFINITY, firstAct);

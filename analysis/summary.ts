@@ -3,8 +3,9 @@ import { rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { RunSpec } from "../schema/run.ts";
 import { type Reason, type Summary, summarySchema, summaryVersion } from "../schema/summary.ts";
+import { systems } from "../schema/systems/index.ts";
 import type { WholeRun } from "./checks/check.ts";
-import { failovers } from "./failover.ts";
+import { failovers, judgedOperations } from "./failover.ts";
 import { percentilesMs } from "./histogram.ts";
 import { operationTotals } from "./merge.ts";
 import { judgeObjectives, type Metrics, metricsOf } from "./objectives.ts";
@@ -60,6 +61,7 @@ function wholeRun(data: RunData): WholeRun | null {
     return null;
   }
   const measureFromMs = startAtMs + spec.phases.warmupMs;
+  const judged = judgedOperations(Object.keys(spec.operations), systems[experiment.network.system].writes);
   return {
     spec,
     experiment,
@@ -68,7 +70,7 @@ function wholeRun(data: RunData): WholeRun | null {
     startAtMs,
     objectives: experiment.objectives,
     totals: operationTotals(workers),
-    failovers: failovers(workers, conductor.faults, measureFromMs, Object.keys(spec.operations)),
+    failovers: failovers(workers, conductor.faults, measureFromMs, judged),
   };
 }
 

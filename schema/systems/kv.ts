@@ -7,6 +7,7 @@ export const kv = defineSystem({
   system: "kv",
   roles: ["leader", "follower"],
   operations: ["put", "get", "get_local", "delete"],
+  writes: ["put", "delete"],
   network: z
     .strictObject({
       system: z.literal("kv"),

@@ -12,6 +12,8 @@ export interface SystemDefinition<
   readonly roles: readonly [string, ...string[]];
   /** Operations its connector offers. */
   readonly operations: readonly [string, ...string[]];
+  /** Of these, the ones that change state: what failover and replication are about. */
+  readonly writes: readonly string[];
   /** The `network` section. */
   readonly network: Network;
   /** The `workload.parameters` section. */

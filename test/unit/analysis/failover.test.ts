@@ -126,8 +126,8 @@ describe("the disturbance threshold", () => {
 });
 
 test("writes are judged, or everything where a workload writes nothing", () => {
-  expect(judgedOperations(["get", "put", "delete"])).toEqual(["put", "delete"]);
-  expect(judgedOperations(["get", "get_local"])).toEqual(["get", "get_local"]);
+  expect(judgedOperations(["get", "put", "delete"], ["put", "delete", "merge"])).toEqual(["put", "delete"]);
+  expect(judgedOperations(["get", "get_local"], ["put", "delete"])).toEqual(["get", "get_local"]);
 });
 
 describe("failover in a run folder", () => {
