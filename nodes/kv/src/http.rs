@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::feed::{self, Feed};
 use crate::metrics::Metrics;
 use crate::request::{Answer, Call, Event, Refusal, RefusalCode, Request};
 use crate::status::Status;
@@ -32,6 +33,7 @@ pub struct App {
     pub events: mpsc::Sender<Event>,
     pub status: watch::Receiver<Status>,
     pub metrics: Arc<Metrics>,
+    pub feed: Arc<Feed>,
     pub request_timeout: Duration,
     pub started: Instant,
     pub stopping: AtomicBool,
@@ -77,6 +79,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/debug/log", get(decided_log))
+        .route("/feed", get(feed::follow))
         .with_state(app)
 }
 
@@ -262,6 +265,7 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
+    app.metrics.feed_readers.set(app.feed.readers() as i64);
     match app.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod entry;
+pub mod feed;
 pub mod http;
 pub mod identity;
 pub mod metrics;

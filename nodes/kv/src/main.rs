@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::serve::ListenerExt;
 use clap::Parser;
 use orrery_kv::config::{Config, Settings};
+use orrery_kv::feed::Feed;
 use orrery_kv::http::{App, router};
 use orrery_kv::metrics::Metrics;
 use orrery_kv::peer::Peers;
@@ -90,16 +91,18 @@ async fn serve(config: Config, store: Store) -> Result<i32, String> {
         version = env!("CARGO_PKG_VERSION"),
         "node starts"
     );
+    let feed = Feed::new(store.applied());
     Peers::new(&config, events.clone(), metrics.clone()).start(peer, &config);
     let app = Arc::new(App {
         events: events.clone(),
         status,
         metrics: metrics.clone(),
+        feed: feed.clone(),
         request_timeout: config.request_timeout,
         started: Instant::now(),
         stopping: AtomicBool::new(false),
     });
-    let mut event_loop = spawn_loop(config, store, inbox, metrics, status_sender)?;
+    let mut event_loop = spawn_loop(config, store, inbox, feed.clone(), metrics, status_sender)?;
     let (stopped, stop) = watch::channel(false);
     let server = tokio::spawn(serve_http(http, app.clone(), stop));
 
@@ -113,6 +116,7 @@ async fn serve(config: Config, store: Store) -> Result<i32, String> {
         }
     };
     let code = code.unwrap_or(EXIT_FAIL_STOP);
+    feed.close();
     stopped.send_replace(true);
     // Idle keep-alive connections need not be waited for.
     let _drained = tokio::time::timeout(DRAIN, server).await;
@@ -138,6 +142,7 @@ fn spawn_loop(
     config: Config,
     store: Store,
     inbox: mpsc::Receiver<Event>,
+    feed: Arc<Feed>,
     metrics: Arc<Metrics>,
     status: watch::Sender<Status>,
 ) -> Result<tokio::sync::oneshot::Receiver<i32>, String> {
@@ -145,7 +150,7 @@ fn spawn_loop(
     let runtime = tokio::runtime::Handle::current();
     let body = move || {
         let result = runtime.block_on(async {
-            let replica = Replica::new(&config, store, metrics, status)?;
+            let replica = Replica::new(&config, store, feed, metrics, status)?;
             replica.run(inbox).await
         });
         let code = match result {

@@ -42,6 +42,7 @@ pub struct Metrics {
     pub refused_handshakes: IntCounterVec,
     pub snapshots: IntCounterVec,
     pub repeated_proposals: IntCounter,
+    pub feed_readers: IntGauge,
 }
 
 impl Metrics {
@@ -92,6 +93,7 @@ impl Metrics {
                 "Snapshots made of the own log, sent, and received",
                 "kind",
             )?,
+            feed_readers: gauge("feed_readers", "Open readers of /feed")?,
             repeated_proposals: counter("repeated_proposals_total", "Proposals made again after a leader change")?,
             registry,
         };

@@ -275,6 +275,7 @@ mod tests {
             id: first[0].id,
             index: 1,
             existed: false,
+            change: None,
         };
         assert!(pending.complete(&outcome).is_some());
         assert!(pending.complete(&outcome).is_none());
@@ -310,6 +311,7 @@ mod tests {
             id,
             index: 1,
             existed: false,
+            change: None,
         };
         assert!(pending.complete(&outcome).is_none());
     }

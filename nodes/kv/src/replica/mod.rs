@@ -21,6 +21,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::Config;
 use crate::entry::KvEntry;
+use crate::feed::{Change, Feed};
 use crate::metrics::Metrics;
 use crate::outgoing;
 use crate::paxos_storage::PaxosStorage;
@@ -74,6 +75,9 @@ pub struct Replica {
     store: Rc<RefCell<Store>>,
     sessions: BTreeMap<u64, Session>,
     pending: Pending,
+    feed: Arc<Feed>,
+    /// For the feed: applied in this turn, and whether the state was replaced.
+    applied: (Vec<Change>, bool),
     metrics: Arc<Metrics>,
     status: watch::Sender<Status>,
     leadership: Leadership,
@@ -91,6 +95,7 @@ impl Replica {
     pub fn new(
         config: &Config,
         store: Store,
+        feed: Arc<Feed>,
         metrics: Arc<Metrics>,
         status: watch::Sender<Status>,
     ) -> Result<Self, ReplicaError> {
@@ -123,6 +128,8 @@ impl Replica {
             store,
             sessions: BTreeMap::new(),
             pending,
+            feed,
+            applied: (Vec::new(), false),
             metrics,
             status,
             leadership: Leadership {
@@ -274,6 +281,7 @@ impl Replica {
         self.flush()?;
         self.send()?;
         self.deliver();
+        self.feed_readers();
         self.publish()?;
         Ok(())
     }
@@ -332,6 +340,8 @@ impl Replica {
             let mut store = self.store.borrow_mut();
             (store.take_outcomes(), store.take_replaced())
         };
+        self.applied.0.extend(outcomes.iter().filter_map(|o| o.change.clone()));
+        self.applied.1 |= replaced;
         let mut completions: Vec<Completion> = outcomes.iter().filter_map(|o| self.pending.complete(o)).collect();
         if replaced {
             self.metrics.snapshots.with_label_values(&["received"]).inc();
@@ -426,6 +436,12 @@ impl Replica {
             self.metrics.peer_overflows.inc();
             self.end_session(pid);
         }
+    }
+
+    /// After the flush, and after the answers: a reader is not what a client waits for.
+    fn feed_readers(&mut self) {
+        let (changes, replaced) = std::mem::take(&mut self.applied);
+        self.feed.publish(changes, self.store.borrow().applied(), replaced);
     }
 
     fn deliver(&mut self) {

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{PAIRS, Store, StoreError, encode, engine};
 use crate::entry::{FullState, KvEntry, KvSnapshot, Operation, Pair, ProposalId};
+use crate::feed::Change;
 use crate::session;
 
 /// How many entries are in memory at once while the log is applied.
@@ -19,6 +20,8 @@ pub struct Outcome {
     pub index: u64,
     /// Whether the key was there before (put and delete).
     pub existed: bool,
+    /// What it changed; nothing for a barrier.
+    pub change: Option<Change>,
 }
 
 /// A stored value.
@@ -182,6 +185,7 @@ impl Store {
             id: entry.id,
             index,
             existed,
+            change: change_of(entry, index),
         });
         Ok(())
     }
@@ -204,4 +208,18 @@ impl Store {
             }
         }
     }
+}
+
+fn change_of(entry: &KvEntry, index: u64) -> Option<Change> {
+    let (operation, key) = match &entry.operation {
+        Operation::Put { key, .. } => ("put", key),
+        Operation::Delete { key } => ("delete", key),
+        Operation::Barrier => return None,
+    };
+    Some(Change {
+        index,
+        operation,
+        key: key.clone(),
+        proposal: entry.id,
+    })
 }
