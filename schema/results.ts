@@ -6,6 +6,7 @@ import { faultEvidenceSchema, phaseNames } from "./run.ts";
  *
  * - `spec.json`: the run spec. `experiment.yaml`: the experiment as written.
  * - `workers/<i>/worker.json` ({@link workerResultSchema}) and `workers/<i>/events.parquet` (one row an operation).
+ * - `workers/<i>/replication.parquet` (one row for each acknowledged write and member), where replication was observed.
  * - `conductor.json` ({@link conductorResultSchema}): start instant, workers, fault evidence.
  * - `environment.json` ({@link environmentSchema}).
  * - `summary.json` (see summary.ts) and `report.html`, made from the above by analysis/.
@@ -24,6 +25,24 @@ export const eventColumns = [
   { name: "completed_us", type: "INT64", description: "when it was answered or given up" },
   { name: "outcome", type: "STRING", description: "ok, or the error code" },
   { name: "attempts", type: "INT32", description: "members tried" },
+] as const;
+
+/**
+ * Columns of `replication.parquet`; times as in `events.parquet`, all of one row by one clock. `state`: `seen`;
+ * `missing`, not seen within the deadline by a feed that told everything; `unknown`, not seen, but it may have been
+ * missed.
+ */
+export const replicationColumns = [
+  { name: "worker", type: "INT32", nullable: false, description: "index of the worker that wrote and watched" },
+  { name: "phase", type: "STRING", nullable: false, description: "phase of the intended time: warmup or measure" },
+  { name: "event", type: "STRING", nullable: false, description: "name of the write, the same at every member" },
+  { name: "accepted_by", type: "INT32", nullable: false, description: "ordinal of the member that acknowledged it" },
+  { name: "sent_us", type: "INT64", nullable: false, description: "when the write was sent" },
+  { name: "accepted_us", type: "INT64", nullable: false, description: "when its acknowledgement arrived" },
+  { name: "member", type: "INT32", nullable: false, description: "ordinal of the member looked at" },
+  { name: "not_before_us", type: "INT64", nullable: true, description: "it showed between this and seen_us; or null" },
+  { name: "seen_us", type: "INT64", nullable: true, description: "when it showed at the member; null if not seen" },
+  { name: "state", type: "STRING", nullable: false, description: "seen, missing or unknown" },
 ] as const;
 
 /** An HDR histogram, V2 compressed and base64 (hdr-histogram-js `encodeIntoCompressedBase64`), values in µs. */
@@ -57,6 +76,34 @@ const operationResultSchema = z.strictObject({
   /** One per second of the whole run, warm-up included. */
   intervals: z.array(intervalSchema),
 });
+
+/** How this worker's acknowledged writes were followed to every member, and how well that could be seen. */
+const replicationResultSchema = z.strictObject({
+  deadlineMs: z.number().positive(),
+  /** Acknowledged writes of the whole run. */
+  events: z.int().min(0),
+  /** Sightings told again, and events told that no write of this worker claimed. */
+  duplicates: z.int().min(0),
+  unclaimed: z.int().min(0),
+  /** Time the worker spent on taking what the feeds told. */
+  busySeconds: z.number().min(0),
+  members: z.array(
+    z.strictObject({
+      ordinal: z.int().min(0),
+      /** Events told. */
+      reports: z.int().min(0),
+      /** Times the feed was opened. */
+      streams: z.int().min(0),
+      /** Shortest from asking for the feed to its first line; null when it was never opened. */
+      roundTripMs: z.number().min(0).nullable(),
+      /** What reports waited beyond the shortest way; null where the member does not tell its own time. */
+      lagMs: z.strictObject({ p50: z.number(), p99: z.number(), max: z.number() }).nullable(),
+      /** Stretches in which events may have been missed; ms since 1970, without an end when it lasted to the end. */
+      gaps: z.array(z.strictObject({ fromMs: z.number(), toMs: z.number().nullable(), why: z.string() })),
+    }),
+  ),
+});
+export type ReplicationResult = z.output<typeof replicationResultSchema>;
 
 export const workerResultSchema = z.strictObject({
   schema: z.literal(workerResultVersion),
@@ -94,6 +141,8 @@ export const workerResultSchema = z.strictObject({
       ),
     })
     .nullable(),
+  /** Absent where replication was not observed. */
+  replication: replicationResultSchema.optional(),
 });
 export type WorkerResult = z.output<typeof workerResultSchema>;
 export type OperationResult = z.output<typeof operationResultSchema>;

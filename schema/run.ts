@@ -74,6 +74,8 @@ export const runSpecSchema = z.strictObject({
     crash: crashCommand.optional(),
   }),
   faults: z.array(plannedFaultSchema),
+  /** Acknowledged writes are followed to every member; absent where they are not. */
+  replication: z.strictObject({ deadlineMs: z.number().positive() }).optional(),
   conductorUrl: z.url(),
 });
 

@@ -34,6 +34,40 @@ export interface Outcome {
   readonly attempts: number;
   /** What it wrote or tried to write. */
   readonly write?: WriteEffect;
+  /** Name under which feeds show what was written; there when it was acknowledged and the system has feeds. */
+  readonly event?: string;
+}
+
+/** What one delivery of a feed tells. */
+export interface FeedDelivery {
+  /**
+   * The feed flows. `whole`: whatever happened at the member since the last stream broke off, or before this one when
+   * it is the first, will be told; otherwise events may have been missed.
+   */
+  opened(whole: boolean): void;
+  /**
+   * The event shows at the member.
+   *
+   * @param memberUs When it came to show there by the member's own clock, µs since 1970, if it says.
+   * @param replayed It happened before this stream was opened, so that the time of arrival says little.
+   */
+  seen(event: string, memberUs?: number, replayed?: boolean): void;
+  /**
+   * Every event of which this is true shows at the member, and goes on to. For members that tell how far they are
+   * instead of each event. `replayed` as for `seen`.
+   */
+  caughtUp(covers: (event: string) => boolean, replayed?: boolean): void;
+  /** Where the next stream is to go on. */
+  reached(cursor: string): void;
+}
+
+/** One member's feed as its connector sees it. */
+export interface MemberFeed {
+  readonly endpoint: Endpoint;
+  /** Where the last stream had got to; null when there was none, or the system has no such places. */
+  readonly cursor: string | null;
+  /** Takes what arrived at one moment: all of it gets the time of the call, and its cost is counted. */
+  delivered(take: (delivery: FeedDelivery) => void): void;
 }
 
 /** The client of one system, in one worker. */
@@ -46,6 +80,14 @@ export interface Connector {
    * @throws Error when it cannot be read now; it is asked again.
    */
   readBack?(key: string): Promise<string | null>;
+  /**
+   * Follows the feed of one member over one stream, as long as it flows; the core calls again when it has ended. Only
+   * events that this worker's operations name need be told, others may be. Where a system has feeds, time-to-replicate
+   * can be measured.
+   *
+   * @throws Error saying why the stream could not be had or broke off.
+   */
+  observe?(feed: MemberFeed, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -14,6 +14,7 @@ import { summaryMs } from "./histogram.ts";
 import { type Completed, Load } from "./load.ts";
 import { log } from "./log.ts";
 import { Recorder } from "./recorder.ts";
+import { ReplicationWatch } from "./replication.ts";
 
 /** What one worker is given. */
 export interface WorkerTask {
@@ -46,8 +47,8 @@ export async function runWorker(task: WorkerTask, stop: AbortSignal): Promise<vo
     const startAtMs = await conductor.join({ pod: task.pod, node: task.node }, joinLimitMs, stop);
     const offset = await conductor.clockOffset(stop);
     log("info", "every worker is there", { worker, startAtMs, ...offset });
-    const { result, events } = await measure(task, { connector, conductor, startAtMs, offset, stop });
-    await deliver(conductor, folder, result, events);
+    const measured = await measure(task, { connector, conductor, startAtMs, offset, stop });
+    await deliver(conductor, folder, measured);
     const { user, system } = process.cpuUsage();
     log("info", "results are delivered", { worker, cpuSeconds: (user + system) / 1e6 });
   } finally {
@@ -65,7 +66,13 @@ interface Scene {
   readonly stop: AbortSignal;
 }
 
-async function measure(task: WorkerTask, scene: Scene): Promise<{ result: WorkerResult; events: EventLog }> {
+interface Measured {
+  readonly result: WorkerResult;
+  readonly events: EventLog;
+  readonly replication: ReplicationWatch | undefined;
+}
+
+async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
   const { spec, worker } = task;
   const clock = shiftedClock(systemClock, scene.offset.offsetMs * 1000);
   const startUs = Math.round(scene.startAtMs * 1000);
@@ -74,6 +81,7 @@ async function measure(task: WorkerTask, scene: Scene): Promise<{ result: Worker
   const events = new EventLog(worker);
   const recorder = new Recorder(Object.keys(spec.operations), startUs, measureUs, events);
   const writes = new WriteLog();
+  const replication = watchReplication(task, scene.connector, clock);
   const observer = {
     offered: recorder.offered.bind(recorder),
     sent: recorder.sent.bind(recorder),
@@ -81,6 +89,7 @@ async function measure(task: WorkerTask, scene: Scene): Promise<{ result: Worker
     completed: (done: Completed) => {
       recorder.completed(done);
       noteWrite(writes, done);
+      replication?.completed(done, done.intendedUs >= measureUs);
     },
   };
   const load = new Load({ spec, worker, startUs, endUs }, scene.connector.operations, clock, observer);
@@ -99,6 +108,8 @@ async function measure(task: WorkerTask, scene: Scene): Promise<{ result: Worker
   const loadEndedUs = clock.nowUs();
   await sleepUntil(clock, endUs + spec.phases.cooldownMs * 1000, scene.stop);
   const durability = await readBack(scene, writes, load.hung);
+  await replication?.settled(scene.stop);
+  const replicated = await replication?.stop();
   ended.abort();
   await reports;
   const result = workerResultSchema.parse({
@@ -118,8 +129,22 @@ async function measure(task: WorkerTask, scene: Scene): Promise<{ result: Worker
       maxInFlight: recorder.mostInFlight,
     },
     durability,
+    ...(replicated === undefined ? {} : { replication: replicated }),
   });
-  return { result, events };
+  return { result, events, replication };
+}
+
+/** Follows writes to every member where the run asks for it. */
+function watchReplication({ spec, worker }: WorkerTask, connector: Connector, clock: Clock) {
+  if (spec.replication === undefined) {
+    return undefined;
+  }
+  const observe = connector.observe?.bind(connector);
+  if (observe === undefined) {
+    throw new Error(`members of ${spec.system} have no feed; drop observe.replication from the experiment.`);
+  }
+  const { endpoints, timeoutMs } = spec;
+  return new ReplicationWatch({ endpoints, timeoutMs, worker, ...spec.replication }, observe, clock);
 }
 
 /** The phases as planned, cut off where the worker was stopped. */
@@ -198,12 +223,16 @@ async function readBack(scene: Scene, writes: WriteLog, hung: number): Promise<W
 async function deliver(
   conductor: ConductorClient,
   folder: string,
-  result: WorkerResult,
-  events: EventLog,
+  { result, events, replication }: Measured,
 ): Promise<void> {
   const eventsFile = join(folder, "events.parquet");
   await events.write(eventsFile);
   await conductor.deliver("events.parquet", eventsFile, deliveryLimitMs);
+  if (replication !== undefined) {
+    const replicationFile = join(folder, "replication.parquet");
+    await replication.write(replicationFile);
+    await conductor.deliver("replication.parquet", replicationFile, deliveryLimitMs);
+  }
   const resultFile = join(folder, "worker.json");
   await writeFile(resultFile, `${JSON.stringify(result)}\n`);
   await conductor.deliver("worker.json", resultFile, deliveryLimitMs);

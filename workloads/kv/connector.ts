@@ -5,6 +5,7 @@ import type { Endpoint, RunSpec } from "../../schema/run.ts";
 import { type Chooser, uniformChoice, zipfianChoice } from "../core/choice.ts";
 import type { ConnectOptions, Connector, Member, OperationContext, Outcome } from "../core/connector.ts";
 import { hashText, seededRandom } from "../core/random.ts";
+import { followFeed } from "./feed.ts";
 import { type Attempt, type AttemptRequest, MemberClient } from "./members.ts";
 
 /** A dead member, whose packets vanish, may take no more of an operation's time than this. */
@@ -31,7 +32,8 @@ export async function connect(spec: RunSpec, { worker }: ConnectOptions): Promis
   const client = new KvClient(spec.endpoints, seededRandom(spec.seed, worker).below(spec.endpoints.length));
   const choose: Chooser =
     parameters.distribution === "zipfian" ? zipfianChoice(parameters.keys) : uniformChoice(parameters.keys);
-  const keyOf = (context: OperationContext): string => `w${worker}-${choose(context.random)}`;
+  const keyPrefix = `w${worker}-`;
+  const keyOf = (context: OperationContext): string => keyPrefix + choose(context.random);
   const makeValue = valueMaker(worker, spec.run, parameters.valueSize);
 
   return {
@@ -45,6 +47,7 @@ export async function connect(spec: RunSpec, { worker }: ConnectOptions): Promis
       get_local: (context) => client.read(keyOf(context), "?local=true", context.remainingMs),
     },
     readBack: (key) => client.readBack(key),
+    observe: (feed, signal) => followFeed(feed, keyPrefix, signal),
     close: () => client.close(),
   };
 }
@@ -86,7 +89,12 @@ class KvClient {
   async write(key: string, value: string | null, remainingMs: () => number): Promise<Outcome> {
     const how = value === null ? ({ method: "DELETE" } as const) : ({ method: "PUT", body: value } as const);
     const tried = await this.#try({ ...how, path: pathOf(key) }, remainingMs);
-    return { ...outcomeOf(tried), write: { key, value, lingering: tried.lingering } };
+    const event = eventOf(tried.attempt);
+    return {
+      ...outcomeOf(tried),
+      write: { key, value, lingering: tried.lingering },
+      ...(event === undefined ? {} : { event }),
+    };
   }
 
   async readBack(key: string): Promise<string | null> {
@@ -161,6 +169,16 @@ function outcomeOf({ attempt, endpoint, attempts }: Tried): Outcome {
   }
   const ok = attempt.status === 200 || attempt.status === 404; // absent is an answer
   return ok ? { ok, endpoint, attempts } : { ok, code: errorCodeOf(attempt), endpoint, attempts };
+}
+
+const writtenSchema = z.object({ index: z.int() });
+
+/** An acknowledged write is known by its place in the log, which is the same at every member. */
+function eventOf(attempt: Attempt): string | undefined {
+  if (attempt.kind !== "answer" || attempt.status !== 200) {
+    return undefined;
+  }
+  return String(writtenSchema.parse(JSON.parse(attempt.body)).index);
 }
 
 const errorSchema = z.object({ code: z.string().regex(/^[a-z][a-z0-9_]{0,31}$/) });
