@@ -3,7 +3,7 @@ const only = (name, from, allowed) => ({
   name,
   severity: "error",
   from: { path: from },
-  to: { path: "^(schema|components|local|workloads|nodes|analysis|cli|stacks|images|test)/", pathNot: allowed },
+  to: { path: "^(schema|components|local|workloads|nodes|analysis|cli|ci|stacks|images|test)/", pathNot: allowed },
 });
 
 module.exports = {
@@ -14,11 +14,12 @@ module.exports = {
     only("analysis-imports-schema", "^analysis/", "^(analysis|schema)/"),
     only("local-imports-schema-and-the-target-contract", "^local/", "^(local|images|schema|components/cluster-target)"),
     only("images-import-local-and-schema", "^images/", "^(images|local|schema)/"),
+    only("ci-imports-what-it-previews", "^ci/", "^(ci|stacks|components|local|images|schema)/"),
     only("stacks-import-no-commands", "^stacks/", "^(stacks|components|local|images|schema)/"),
     only(
       "nobody-imports-tests",
-      "^(cli|stacks|components|local|images|schema|workloads|analysis)/",
-      "^(cli|stacks|components|local|images|schema|workloads|analysis)/",
+      "^(cli|ci|stacks|components|local|images|schema|workloads|analysis)/",
+      "^(cli|ci|stacks|components|local|images|schema|workloads|analysis)/",
     ),
     {
       name: "schema-imports-zod-and-yaml-only",

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { EnvironmentError, exitCodes, InputError, RunFailure } from "../schema/errors.ts";
+import { ciCommand } from "./commands/ci.ts";
 import { destroyCommand } from "./commands/destroy.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { envCommand } from "./commands/env.ts";
@@ -36,6 +37,7 @@ for (const command of [
   doctorCommand(start),
   initCommand(start),
   envCommand(start),
+  ciCommand(start),
 ]) {
   program.addCommand(inheritSettings(command));
 }

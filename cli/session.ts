@@ -41,7 +41,7 @@ export async function readExperiment(file: string, { console }: Session): Promis
 }
 
 /** `<experiment>-<target>`. */
-function stackName(loaded: LoadedExperiment, options: TargetOptions): string {
+export function stackName(loaded: LoadedExperiment, options: TargetOptions): string {
   return `${loaded.experiment.name}-${targetName(options)}`;
 }
 

@@ -98,6 +98,24 @@ function unwrap(value: unknown, path: string, secrets: string[]): unknown {
   );
 }
 
+/** The inputs of a resource for people to read: every secret value replaced, the names of its fields kept. */
+export function withoutSecrets({ inputs, secrets }: RenderedResource): unknown {
+  const hidden = new Set(secrets);
+  const mask = (value: unknown, path: string, secret: boolean): unknown => {
+    const inside = secret || hidden.has(path);
+    if (Array.isArray(value)) {
+      return value.map((item, index) => mask(item, `${path}[${index}]`, inside));
+    }
+    if (!isRecord(value)) {
+      return inside ? "(secret)" : value;
+    }
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [key, mask(item, path === "" ? key : `${path}.${key}`, inside)]),
+    );
+  };
+  return mask(inputs, "", false);
+}
+
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

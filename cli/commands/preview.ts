@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { clusterStatus } from "../../local/cluster/index.ts";
 import { OrreryHome } from "../../local/toolchain/home.ts";
-import { planText, renderExperiment } from "../plan.ts";
+import { sampleGraph } from "../../stacks/sample.ts";
+import { planText } from "../plan.ts";
 import { type CommonOptions, openStackOnly, readExperiment, type Session, targetCommand } from "../session.ts";
 import { targetName } from "../targets.ts";
 
@@ -14,7 +15,7 @@ export function previewCommand(start: (options: CommonOptions) => Session): Comm
       const session = start(options);
       const loaded = await readExperiment(file, session);
       if (targetName(options) === "local" && !(await localRuns())) {
-        const resources = await renderExperiment(loaded.experiment);
+        const resources = await sampleGraph(loaded.experiment, { run: "sample" });
         session.console.info(
           "no local cluster runs: this is the whole plan, not a difference (orrery local up starts one)",
         );

@@ -1,19 +1,15 @@
 package main
 
 import (
+	_ "embed"
+	"encoding/json"
+	"strings"
+
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // fieldPath is a list of keys; "*" stands for every element of a list.
 type fieldPath []string
-
-func under(parent fieldPath, keys ...string) []fieldPath {
-	paths := make([]fieldPath, 0, len(keys))
-	for _, key := range keys {
-		paths = append(paths, append(append(fieldPath{}, parent...), key))
-	}
-	return paths
-}
 
 // kindRule says which fields of a kind Kubernetes will not change in place.
 type kindRule struct {
@@ -23,48 +19,36 @@ type kindRule struct {
 	paths    []fieldPath
 }
 
-var podFields = []string{
-	"affinity", "automountServiceAccountToken", "dnsConfig", "dnsPolicy", "enableServiceLinks", "hostAliases", "hostIPC",
-	"hostNetwork", "hostPID", "hostname", "imagePullSecrets", "nodeName", "nodeSelector", "overhead", "preemptionPolicy",
-	"priority", "priorityClassName", "readinessGates", "restartPolicy", "runtimeClassName", "schedulerName",
-	"securityContext", "serviceAccount", "serviceAccountName", "shareProcessNamespace", "subdomain",
-	"terminationGracePeriodSeconds", "volumes",
-}
-
-var containerFields = []string{
-	"args", "command", "env", "image", "imagePullPolicy", "lifecycle", "livenessProbe", "ports", "readinessProbe",
-	"resources", "securityContext", "stdin", "stdinOnce", "terminationMessagePath", "terminationMessagePolicy", "tty",
-	"volumeDevices", "volumeMounts", "workingDir",
-}
-
-var volumeSources = []string{
-	"awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "fc", "flexVolume", "flocker",
-	"gcePersistentDisk", "glusterfs", "hostPath", "iscsi", "local", "nfs", "photonPersistentDisk", "portworxVolume",
-	"quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume",
-}
+// The table is data because the previews of pull requests, which run without any plugin, read it as well.
+//
+//go:embed forcenew.json
+var forceNewTable []byte
 
 var (
-	spec      = fieldPath{"spec"}
-	kindRules = []kindRule{
-		{"", []string{"v1"}, []string{"ConfigMap"}, []fieldPath{{"data"}, {"binaryData"}}},
-		{"", []string{"v1"}, []string{"Secret"}, []fieldPath{{"type"}, {"data"}, {"stringData"}}},
-		{"", []string{"v1"}, []string{"Pod"}, append(append(under(spec, podFields...),
-			under(fieldPath{"spec", "containers", "*"}, containerFields...)...),
-			under(fieldPath{"spec", "initContainers", "*"}, containerFields...)...)},
-		{"", []string{"v1"}, []string{"Service"}, under(spec, "clusterIP")},
-		{"", []string{"v1"}, []string{"PersistentVolumeClaim"}, under(spec, "accessModes", "selector", "storageClassName", "volumeName")},
-		{"", []string{"v1"}, []string{"PersistentVolume"}, under(spec, volumeSources...)},
-		{"", []string{"v1"}, []string{"ResourceQuota"}, under(spec, "scopes")},
-		{"apps", []string{"v1", "v1beta2"}, []string{"Deployment", "DaemonSet"}, under(spec, "selector")},
-		{"apps", []string{"v1", "v1beta1", "v1beta2"}, []string{"StatefulSet"},
-			under(spec, "podManagementPolicy", "revisionHistoryLimit", "selector", "serviceName", "volumeClaimTemplates")},
-		{"batch", []string{"v1", "v1beta1", "v2alpha1"}, []string{"Job"}, under(spec, "completions", "parallelism", "selector", "template")},
-		{"rbac.authorization.k8s.io", []string{"v1", "v1beta1", "v1alpha1"}, []string{"RoleBinding", "ClusterRoleBinding"}, []fieldPath{{"roleRef"}}},
-		{"storage.k8s.io", []string{"v1"}, []string{"StorageClass"}, []fieldPath{{"parameters"}, {"provisioner"}}},
-		{"policy", []string{"v1beta1"}, []string{"PodDisruptionBudget"}, []fieldPath{{"spec"}}},
-	}
+	kindRules      = readKindRules(forceNewTable)
 	identityFields = []fieldPath{{"metadata", "name"}, {"metadata", "namespace"}}
 )
+
+func readKindRules(table []byte) []kindRule {
+	var rows []struct {
+		Group    string
+		Versions []string
+		Kinds    []string
+		Fields   []string
+	}
+	if err := json.Unmarshal(table, &rows); err != nil {
+		panic("forcenew.json: " + err.Error()) // part of the program: it cannot be wrong at run time only
+	}
+	rules := make([]kindRule, len(rows))
+	for i, row := range rows {
+		paths := make([]fieldPath, len(row.Fields))
+		for j, field := range row.Fields {
+			paths[j] = strings.Split(field, ".")
+		}
+		rules[i] = kindRule{row.Group, row.Versions, row.Kinds, paths}
+	}
+	return rules
+}
 
 // mutability is how the provider was told to treat ConfigMaps and Secrets, and what the new inputs say.
 type mutability struct {

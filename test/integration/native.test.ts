@@ -1,4 +1,5 @@
-import { join } from "node:path";
+import { readdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { OrreryHome } from "../../local/toolchain/home.ts";
 import { execute } from "../support/cli.ts";
@@ -16,16 +17,24 @@ test("the key-value node: cargo test", async () => {
   expect(stdout).toMatch(/test result: ok\. [1-9]/);
 });
 
+const goEnvironment = {
+  CGO_ENABLED: "0",
+  GOFLAGS: "-mod=readonly",
+  GOCACHE: process.env.GOCACHE ?? join(home.go, "build"),
+  GOMODCACHE: process.env.GOMODCACHE ?? join(home.go, "mod"),
+};
+
 test("the kubernetes plugin: go test", async () => {
-  const { code, stdout, stderr } = await execute("go", ["test", "./plugin/..."], {
-    cwd: "local",
-    env: {
-      CGO_ENABLED: "0",
-      GOFLAGS: "-mod=readonly",
-      GOCACHE: process.env.GOCACHE ?? join(home.go, "build"),
-      GOMODCACHE: process.env.GOMODCACHE ?? join(home.go, "mod"),
-    },
-  });
+  const { code, stdout, stderr } = await execute("go", ["test", "./plugin/..."], { cwd: "local", env: goEnvironment });
   expect(code, stdout + stderr).toBe(0);
   expect(stdout).toMatch(/^ok\s/m);
+});
+
+test("the workflows: actionlint", async () => {
+  const folder = ".github/workflows";
+  const files = (await readdir(folder)).map((name) => resolve(folder, name));
+  expect(files.length).toBeGreaterThan(1);
+  const options = { cwd: "test/tools", env: goEnvironment };
+  const { code, stdout, stderr } = await execute("go", ["tool", "actionlint", ...files], options);
+  expect(code, stdout + stderr).toBe(0);
 });

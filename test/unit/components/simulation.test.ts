@@ -7,7 +7,8 @@ import { planRun, runDeadlineSeconds } from "../../../components/workload/plan.t
 import type { Experiment } from "../../../schema/experiment.ts";
 import { loadExperiment } from "../../../schema/load.ts";
 import { runSpecSchema } from "../../../schema/run.ts";
-import { graphOf, objectsOf } from "../../support/graph.ts";
+import { sampleGraph } from "../../../stacks/sample.ts";
+import { objectsOf } from "../../support/graph.ts";
 
 const { experiment } = await loadExperiment(resolve("examples/kv.yaml"));
 const withNetwork = (changes: Partial<Experiment["network"]>): Experiment => ({
@@ -17,8 +18,8 @@ const withNetwork = (changes: Partial<Experiment["network"]>): Experiment => ({
 
 describe("the graph of the kv example", () => {
   test("has the same number of objects for any number of members and workers", async () => {
-    const small = await graphOf(withNetwork({ replicas: 2 }), { run: "a" });
-    const large = await graphOf(
+    const small = await sampleGraph(withNetwork({ replicas: 2 }), { run: "a" });
+    const large = await sampleGraph(
       { ...withNetwork({ replicas: 9 }), workload: { ...experiment.workload, workers: 64 } },
       { run: "a" },
     );
@@ -27,8 +28,8 @@ describe("the graph of the kv example", () => {
   });
 
   test("without a run has neither Job nor token, and all else as with one", async () => {
-    const without = objectsOf(await graphOf(experiment));
-    const withRun = objectsOf(await graphOf(experiment, { run: "r1" }));
+    const without = objectsOf(await sampleGraph(experiment));
+    const withRun = objectsOf(await sampleGraph(experiment, { run: "r1" }));
     expect([...withRun.keys()].filter((key) => !without.has(key))).toEqual(
       ["ConfigMap run-r1", "Secret run-r1-token", "NetworkPolicy (auto-named)", "Job run-r1"].filter(
         (key) => !without.has(key),
@@ -43,9 +44,9 @@ describe("the graph of the kv example", () => {
   });
 
   test("is the same twice, and differs only in keys for another root secret", async () => {
-    const first = await graphOf(experiment, { run: "a" });
-    expect(await graphOf(experiment, { run: "a" })).toEqual(first);
-    const other = await graphOf(experiment, { run: "a", rootSecret: "77".repeat(32) });
+    const first = await sampleGraph(experiment, { run: "a" });
+    expect(await sampleGraph(experiment, { run: "a" })).toEqual(first);
+    const other = await sampleGraph(experiment, { run: "a", rootSecret: "77".repeat(32) });
     const changed = first.filter((resource, index) => JSON.stringify(resource) !== JSON.stringify(other[index]));
     expect(changed.map((resource) => resource.name).sort()).toEqual([
       "conductor-key",
@@ -56,7 +57,7 @@ describe("the graph of the kv example", () => {
   });
 
   test("marks every private key as secret and shows none elsewhere", async () => {
-    const graph = await graphOf(experiment, { run: "a" });
+    const graph = await sampleGraph(experiment, { run: "a" });
     const secret = graph.filter((resource) => resource.type === "kubernetes:core/v1:Secret");
     expect(secret).toHaveLength(3);
     const values = secret.flatMap((resource) => {
@@ -70,7 +71,7 @@ describe("the graph of the kv example", () => {
   });
 
   test("keeps to the restricted Pod Security Standard and has bounds on every container", async () => {
-    const templates = (await graphOf(experiment, { run: "a" })).flatMap(({ inputs }) => {
+    const templates = (await sampleGraph(experiment, { run: "a" })).flatMap(({ inputs }) => {
       const spec = inputs.spec as { readonly template?: { readonly spec: PodSpec } } | undefined;
       return spec?.template === undefined ? [] : [spec.template.spec];
     });
@@ -93,7 +94,7 @@ describe("the graph of the kv example", () => {
   });
 
   test("lets nothing talk that no policy names", async () => {
-    const policies = (await graphOf(experiment, { run: "a" })).filter((resource) =>
+    const policies = (await sampleGraph(experiment, { run: "a" })).filter((resource) =>
       resource.type.endsWith(":NetworkPolicy"),
     );
     const [denial] = policies.filter((resource) => resource.name === "simulation-deny-all");
@@ -142,6 +143,6 @@ test("a run's spec is what drivers and conductor accept, and carries no secret",
 });
 
 test.each(["", "Upper", "a b", "-a", "x".repeat(49)])("%j is no run id", async (run) => {
-  await expect(graphOf(experiment, { run })).rejects.toThrow(/not a run id/);
+  await expect(sampleGraph(experiment, { run })).rejects.toThrow(/not a run id/);
   expect(ConfigError).toBeDefined();
 });

@@ -1,0 +1,107 @@
+import { appendFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join, relative, resolve } from "node:path";
+import { Command } from "commander";
+import { changesSince } from "../../ci/changes.ts";
+import { postPreview } from "../../ci/github.ts";
+import { previewMarkdown } from "../../ci/markdown.ts";
+import { previewOf } from "../../ci/preview.ts";
+import { recordedChanges } from "../../ci/recorded.ts";
+import { EnvironmentError, InputError } from "../../schema/errors.ts";
+import { previewSchema } from "../../schema/preview.ts";
+import type { CommonOptions, Session } from "../session.ts";
+import { projectFolder } from "../stack.ts";
+
+interface PreviewOptions extends CommonOptions {
+  readonly base: string;
+  readonly output?: string;
+  readonly summary?: string;
+}
+
+interface CommentOptions extends CommonOptions {
+  readonly event: string | undefined;
+  readonly author: string;
+}
+
+/** `orrery ci`: previews of pull requests. */
+export function ciCommand(start: (options: CommonOptions) => Session): Command {
+  return new Command("ci")
+    .description("show on a pull request what it would change")
+    .addCommand(previewCommand(start))
+    .addCommand(commentCommand(start));
+}
+
+function previewCommand(start: (options: CommonOptions) => Session): Command {
+  return new Command("preview")
+    .description("compare every stack with the graphs recorded at the base commit; needs no cluster and no secret")
+    .argument("[experiments...]", "experiment files; all of examples/ when none is named")
+    .requiredOption("-b, --base <ref>", "branch, tag or commit the change goes to")
+    .option("-o, --output <folder>", "folder to write preview.json and preview.md into")
+    .option("--summary <file>", "file the text is added to, such as $GITHUB_STEP_SUMMARY")
+    .option("--json", "print the preview as JSON")
+    .action(async (files: string[], options: PreviewOptions) => {
+      const session = start(options);
+      const experiments = files.length > 0 ? files.map(inProject) : await examples();
+      const changes = await changesSince(projectFolder, options.base);
+      const preview = previewOf(changes, await recordedChanges(projectFolder, changes, experiments));
+      const text = previewMarkdown(preview);
+      if (options.output !== undefined) {
+        await mkdir(options.output, { recursive: true });
+        await writeFile(join(options.output, "preview.json"), `${JSON.stringify(preview, null, 2)}\n`);
+        await writeFile(join(options.output, "preview.md"), text);
+      }
+      if (options.summary !== undefined) {
+        await appendFile(options.summary, text);
+      }
+      session.console.result(text.trimEnd(), preview);
+    });
+}
+
+function commentCommand(start: (options: CommonOptions) => Session): Command {
+  return new Command("comment")
+    .description("post a preview on its pull request; for the job that workflow_run starts")
+    .argument("<preview>", "preview.json of the job that ran the pull request's code")
+    .option("--event <file>", "payload of the event", process.env.GITHUB_EVENT_PATH)
+    .option("--author <login>", "login whose comment is updated", "github-actions[bot]")
+    .option("--json", "print what was done as JSON")
+    .action(async (file: string, options: CommentOptions) => {
+      const session = start(options);
+      const preview = previewSchema.safeParse(await readJson(file));
+      if (!preview.success) {
+        throw new InputError(
+          preview.error.issues.map(({ path, message }) => ({ at: file, path: path.join("."), rule: message })),
+        );
+      }
+      const event = await readJson(required(options.event, "--event or GITHUB_EVENT_PATH"));
+      const access = {
+        token: required(process.env.GITHUB_TOKEN, "GITHUB_TOKEN"),
+        api: process.env.GITHUB_API_URL ?? "https://api.github.com",
+        author: options.author,
+      };
+      const outcome = await postPreview(event, preview.data, access);
+      const place = outcome.pullRequest === undefined ? "" : ` on pull request ${outcome.pullRequest}`;
+      const text = outcome.action === "none" ? `no comment: ${outcome.reason}` : `comment ${outcome.action}${place}`;
+      session.console.result(text, outcome);
+    });
+}
+
+async function examples(): Promise<string[]> {
+  const names = await readdir(join(projectFolder, "examples"));
+  return names.filter((name) => /\.(ya?ml|ts)$/.test(name)).map((name) => `examples/${name}`);
+}
+
+const inProject = (file: string) => relative(projectFolder, resolve(file));
+
+async function readJson(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, "utf8"));
+  } catch (error) {
+    throw new InputError([{ path: file, rule: `cannot be read as JSON: ${(error as Error).message}` }]);
+  }
+}
+
+function required(value: string | undefined, name: string): string {
+  if (value === undefined || value === "") {
+    throw new EnvironmentError(`${name} is not set.`, "Run this in a job of GitHub Actions, or set it.");
+  }
+  return value;
+}

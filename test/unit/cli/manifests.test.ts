@@ -1,0 +1,47 @@
+import { expect, test } from "vitest";
+import { parse, parseAllDocuments } from "yaml";
+import { loadExperiment } from "../../../schema/load.ts";
+import { kustomization, manifests, operatorStack } from "../../../stacks/manifests.ts";
+import { sampleGraph } from "../../../stacks/sample.ts";
+
+const { experiment } = await loadExperiment("examples/kv.yaml");
+const graph = await sampleGraph(experiment, { run: "sample" });
+const secrets = graph.filter(({ inputs }) => inputs.kind === "Secret");
+
+test("manifests apply in their order and hold no secret value", () => {
+  const documents = parseAllDocuments(manifests(graph)).map((document) => document.toJS());
+  expect(documents[0]).toMatchObject({ kind: "Namespace" });
+  const found = documents.filter(({ kind }) => kind === "Secret");
+  expect(found).toHaveLength(secrets.length);
+  for (const { data, stringData } of found) {
+    expect(new Set(Object.values({ ...data, ...stringData }))).toEqual(new Set(["(secret)"]));
+  }
+});
+
+test("a kustomization names every file it comes with, and reads secrets from files", () => {
+  const [index, ...files] = kustomization(graph);
+  const base = parse(index?.text ?? "");
+  expect(base.resources).toEqual(files.map(({ path }) => path));
+  expect(new Set(base.resources).size).toBe(files.length);
+  expect(files.length + secrets.length).toBe(graph.filter(({ type }) => type.startsWith("kubernetes:")).length);
+  expect(base.secretGenerator).toHaveLength(secrets.length);
+  for (const generator of base.secretGenerator) {
+    expect(generator.files.length).toBeGreaterThan(0);
+    expect(generator.files[0]).toMatch(new RegExp(`^[^=]+=secrets/${generator.name}/`));
+  }
+});
+
+test("the operator's Stack runs this program with its secrets from a Secret", () => {
+  const settings = { stack: "kv-eks", repository: "https://example.org/orrery.git", branch: "main", namespace: "ops" };
+  const text = operatorStack({ ...settings, config: { experiment: "examples/kv.yaml", target: "eks" } });
+  const [account, binding, stack] = parseAllDocuments(text).map((document) => document.toJS());
+  expect(account.kind).toBe("ServiceAccount");
+  expect(binding.subjects).toEqual([{ kind: "ServiceAccount", name: account.metadata.name, namespace: "ops" }]);
+  expect(stack.spec).toMatchObject({
+    stack: "kv-eks",
+    projectRepo: settings.repository,
+    serviceAccountName: account.metadata.name,
+    config: { "orrery:experiment": "examples/kv.yaml", "orrery:target": "eks" },
+  });
+  expect(stack.spec.secretsRef["orrery:rootSecret"].secret.key).toBe("rootSecret");
+});
