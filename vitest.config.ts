@@ -17,6 +17,17 @@ export default defineConfig({
           hookTimeout: 1_500_000,
         },
       },
+      {
+        test: {
+          name: "browser",
+          sequence: { groupOrder: 2 },
+          globalSetup: ["./test/support/browser-setup.ts"],
+          include: ["test/browser/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+        },
+      },
     ],
   },
 });

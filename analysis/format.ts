@@ -4,8 +4,11 @@ import type { Summary } from "../schema/summary.ts";
 const rounded = (value: number, digits: number): string =>
   value.toLocaleString("en-GB", { maximumFractionDigits: digits, useGrouping: true });
 
-/** Milliseconds with three significant digits and the unit that reads best: `0.42 ms`, `12.3 ms`, `1.04 s`, `2.5 min`. */
+/** Milliseconds with three significant digits and the unit that reads best: `4 µs`, `0.42 ms`, `1.04 s`, `2.5 min`. */
 export function formatMs(ms: number): string {
+  if (ms !== 0 && Math.abs(ms) < 0.01) {
+    return `${rounded(ms * 1000, 2)} µs`;
+  }
   const [value, unit] =
     Math.abs(ms) < 1_000 ? [ms, "ms"] : Math.abs(ms) < 120_000 ? [ms / 1_000, "s"] : [ms / 60_000, "min"];
   const magnitude = Math.abs(value);

@@ -1,6 +1,6 @@
 import { join, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { writeReport } from "../analysis/report.ts";
+import { type ReportFormat, writeReports } from "../analysis/report.ts";
 import { analyse } from "../analysis/summary.ts";
 import { renderSummary } from "../analysis/terminal.ts";
 import { conductorKey, runToken } from "../components/kubernetes/identity.ts";
@@ -32,7 +32,8 @@ export interface RunRequest extends Session {
 export interface RunOutcome {
   readonly summary: Summary;
   readonly folder: string;
-  readonly report: string;
+  /** Path of each report. */
+  readonly reports: Readonly<Record<ReportFormat, string>>;
 }
 
 export const verdictExitCodes: Readonly<Record<Verdict, number>> = {
@@ -81,11 +82,10 @@ export async function carryOut(request: RunRequest): Promise<RunOutcome> {
   return await judge(folder);
 }
 
-/** Analyses a run folder and writes its summary and report. */
+/** Analyses a run folder and writes its summary and reports. */
 export async function judge(folder: string): Promise<RunOutcome> {
   const summary = await analyse(folder);
-  const report = await writeReport(folder);
-  return { summary, folder, report };
+  return { summary, folder, reports: await writeReports(folder) };
 }
 
 /** Prints a run's verdict and where its report is. */
@@ -94,7 +94,7 @@ export function announce(outcome: RunOutcome, console: Console): void {
     color: process.stdout.isTTY === true,
     width: process.stdout.columns ?? 100,
   });
-  console.result(`${text}\nreport  ${relative(process.cwd(), outcome.report)}`, outcome.summary);
+  console.result(`${text}\nreport  ${relative(process.cwd(), outcome.reports.html)}`, outcome.summary);
 }
 
 /** Reports deploy time and the run's progress until told to stop. */

@@ -2,7 +2,8 @@ import { LineChart } from "echarts/charts";
 import { GridComponent, MarkAreaComponent, MarkLineComponent } from "echarts/components";
 import { init, use } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
-import { Html, html } from "./html.ts";
+import type { Html } from "./html.ts";
+import { type Caption, drawing, framed, type Key, type Size, sizes } from "./svg.ts";
 
 use([LineChart, GridComponent, MarkAreaComponent, MarkLineComponent, SVGRenderer]);
 
@@ -43,61 +44,38 @@ export interface Axis {
   readonly format: (value: number) => string;
 }
 
-export interface Chart {
-  /** Unique in the page; letters only. */
-  readonly id: string;
-  readonly title: string;
-  /** What a reader who does not see the figure needs to know. */
-  readonly description: string;
+export interface Chart extends Caption {
   readonly x: Axis;
   readonly y: Axis;
   readonly series: readonly Series[];
   readonly marks?: readonly Mark[];
   readonly bands?: readonly Band[];
   /** Keys beside those of the series. */
-  readonly keys?: readonly { readonly name: string; readonly color: string; readonly shape: KeyShape }[];
+  readonly keys?: readonly Key[];
 }
-
-/** How a key looks: a line of the chart, an upright one for an instant, or a shaded box. */
-type Dash = NonNullable<LineStyle["dash"]>;
-export type KeyShape = Dash | `upright ${Dash}` | "band";
 
 type Options = Readonly<Record<string, unknown>>;
 
-const sizes = { wide: { width: 880, height: 280 }, narrow: { width: 360, height: 260 } } as const;
+const heights = { wide: 280, narrow: 260 } as const;
 const fontSize = 12;
 
-/**
- * A figure with its keys and two drawings, of which the style sheet shows the one that fits the screen: a drawing made
- * for a wide page has unreadable text when shrunk to a phone.
- */
+/** A chart as a figure with its keys. */
 export function figure(chart: Chart): Html {
-  const key = (name: string, color: string, shape: KeyShape): Html =>
-    html`<li><span class="key ${shape}" style="color:${color}"></span>${name}</li>`;
-  const keys = [
-    ...chart.series.map((series) => key(series.name, series.color, series.dash ?? "solid")),
-    ...(chart.keys ?? []).map(({ name, color, shape }) => key(name, color, shape)),
-  ];
-  return html`<figure>
-<figcaption><h3>${chart.title}</h3><ul class="keys">${keys}</ul></figcaption>
-${draw(chart, "wide")}
-${draw(chart, "narrow")}
-</figure>
-`;
+  const lines = chart.series.map(({ name, color, dash }): Key => ({ name, color, shape: dash ?? "solid" }));
+  return framed(chart.title, [...lines, ...(chart.keys ?? [])], (size) => draw(chart, size));
 }
 
-function draw(chart: Chart, size: keyof typeof sizes): Html {
-  const { width, height } = sizes[size];
-  const instance = init(null, null, { renderer: "svg", ssr: true, width, height });
+function draw(chart: Chart, size: Size): Html {
+  const instance = init(null, null, { renderer: "svg", ssr: true, width: sizes[size], height: heights[size] });
   try {
     instance.setOption(optionsOf(chart, size));
-    return accessible(instance.renderToSVGString(), chart, size);
+    return drawing(chart, size, heights[size], bodyOf(instance.renderToSVGString(), `${chart.id}-${size}`));
   } finally {
     instance.dispose();
   }
 }
 
-function optionsOf({ x, y, series, marks = [], bands = [] }: Chart, size: keyof typeof sizes): Options {
+function optionsOf({ x, y, series, marks = [], bands = [] }: Chart, size: Size): Options {
   const axis = (which: Axis, grid: boolean): Options => ({
     type: which.log === true ? "log" : "value",
     ...(which.min === undefined ? {} : { min: which.min }),
@@ -164,17 +142,12 @@ function markArea(bands: readonly Band[]): Options {
   };
 }
 
-/** Names the drawing for screen readers, makes its ids unique in the page, and drops what only a live chart needs. */
-function accessible(svg: string, chart: Chart, size: keyof typeof sizes): Html {
-  const { width, height } = sizes[size];
-  const id = `${chart.id}-${size}`;
-  const body = svg
+/** What echarts drew, with ids unique in the page, and without what only a live chart needs. */
+function bodyOf(svg: string, id: string): string {
+  return svg
     .replace(/^[\s\S]*?<svg[^>]*>/, "")
+    .replace(/<\/svg>\s*$/, "")
     .replace(/<style\s*>[\s\S]*?<\/style>/, "")
     .replaceAll(/ (?:class|ecmeta_[a-z_]+|pointer-events)="[^"]*"/g, "")
     .replaceAll(/\bzr\d+-/g, `${id}-`);
-  const open = html`<svg class="${size}" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="${id}-title ${id}-desc">
-<title id="${id}-title">${chart.title}</title>
-<desc id="${id}-desc">${chart.description}</desc>`;
-  return new Html(`${open.text}${body}`);
 }

@@ -1,87 +1,61 @@
-import type { Reason, Summary, Verdict } from "../../schema/summary.ts";
-import {
-  failoverText,
-  formatBounds,
-  formatCount,
-  formatMetric,
-  formatMs,
-  formatRate,
-  formatRatio,
-  plural,
-} from "../format.ts";
+import type { Reason, Summary } from "../../schema/summary.ts";
+import { failoverText, formatBounds, formatCount, formatMetric, formatMs, formatRate, plural } from "../format.ts";
+import { memberGrid } from "../members.ts";
 import type { Analysis } from "../summary.ts";
+import { document, type Section } from "./document.ts";
 import { distributionFigure, timeFigures } from "./figures.ts";
-import { Html, html, nothing, table } from "./html.ts";
-import { style } from "./style.ts";
+import { memberFigures } from "./heatmap.ts";
+import { type Html, html, nothing, table } from "./html.ts";
+import { topologyFigure } from "./topology.ts";
+import { headline, keyFigures, originOf, whyOf } from "./words.ts";
 
 /**
  * The report of a run as one HTML document: no script, no request, readable on a phone, in the dark and on paper. The
  * same analysis gives the same bytes.
  */
 export function renderReport({ data, whole, summary }: Analysis): string {
-  const figures = whole !== null && whole.totals.size > 0;
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${summary.experiment}: ${summary.verdict} (${summary.run})</title>
-<style>${new Html(style)}</style>
-</head>
-<body>
-<main>
-${opening(summary)}
-${objectives(summary)}
-${figures ? html`<section><h2>Over time</h2>${timeFigures(whole, summary)}</section>` : nothing}
-${figures ? html`<section><h2>Latency</h2>${distributionFigure(whole)}${operations(summary)}</section>` : nothing}
-${faults(summary)}
-${durability(summary)}
-${validity(summary)}
-${circumstances(summary, data.experimentSource)}
-</main>
-</body>
-</html>
-`;
-  return page.text;
+  const run = whole !== null && whole.totals.size > 0 ? whole : null;
+  const grid = run === null ? null : memberGrid(run);
+  const sections: (Section | null)[] = [
+    objectives(summary),
+    run && { id: "time", title: "Over time", content: timeFigures(run, summary) },
+    run && { id: "percentiles", title: "Latency", content: html`${distributionFigure(run)}${operations(summary)}` },
+    run &&
+      grid && {
+        id: "members",
+        title: "Members",
+        content: html`${topologyFigure(grid, run, summary)}${memberFigures(grid, run, summary)}`,
+      },
+    faults(summary),
+    durability(summary),
+    validity(summary),
+    circumstances(summary, data.experimentSource),
+  ];
+  return document({
+    title: `${summary.experiment}: ${summary.verdict} (${summary.run})`,
+    header: opening(summary),
+    sections: sections.filter((section) => section !== null),
+  });
 }
 
 /** Keeps a number and its unit on one line. */
 const unbroken = (text: string): string => text.replaceAll(/(\d) (?=ms\b|s\b|min\b|%)/g, "$1\u00a0");
 
-const headline: Readonly<Record<Verdict, string>> = { pass: "Pass", fail: "Fail", invalid: "Invalid" };
-
 function opening(summary: Summary): Html {
-  const { verdict, target, started } = summary;
-  const when = started === null ? "never started" : `${started.slice(0, 16).replace("T", " ")} UTC`;
-  return html`<header>
-<p class="origin">${summary.experiment} · ${summary.system} on ${target} · ${when} · run ${summary.run}</p>
-<h1 class="${verdict}">${headline[verdict]}</h1>
-<p class="lead">${why(summary)}</p>
+  const { verdict } = summary;
+  const { sign, word } = headline[verdict];
+  const figures = keyFigures(summary);
+  return html`<header class="verdict ${verdict}">
+<p class="origin">${originOf(summary)}</p>
+<h1><span class="sign" aria-hidden="true"><span>${sign}</span></span> ${word}</h1>
+<p class="lead">${whyOf(summary)}</p>
 ${reasonList(summary.reasons)}
-${keyFigures(summary)}
-</header>`;
+${
+  figures.length === 0
+    ? nothing
+    : html`<dl class="figure-row">${figures.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`
 }
-
-function why({ verdict, objectives: results, reasons, warnings }: Summary): string {
-  const missed = results.filter((result) => !result.met);
-  switch (verdict) {
-    case "invalid":
-      return `This run cannot be believed, for ${plural(reasons.length, "reason")}. Whatever its numbers say, they are no evidence for or against the network.`;
-    case "fail":
-      return `${plural(missed.length, "objective")} of ${results.length} missed: ${missed.map((result) => `${result.metric} (${result.reason ?? ""})`).join("; ")}.`;
-    case "pass": {
-      const met =
-        results.length === 0
-          ? "The run is valid; the experiment states no objectives"
-          : results.length === 1
-            ? "The one objective was met"
-            : `All ${results.length} objectives were met`;
-      const doubts =
-        warnings.length === 0 ? "every validity check passed" : `${plural(warnings.length, "remark")} below`;
-      return `${met}, with ${doubts}.`;
-    }
-  }
+</header>`;
 }
 
 function reasonList(reasons: readonly Reason[]): Html {
@@ -91,35 +65,9 @@ function reasonList(reasons: readonly Reason[]): Html {
 ${reasons.map(({ text, fix }) => html`<li>${text} <span class="fix">${fix}</span></li>\n`)}</ul>`;
 }
 
-/** The four or five numbers a reader looks for first. */
-function keyFigures(summary: Summary): Html {
-  const { metrics, durability: found } = summary;
-  const operationsDone = Object.values(summary.operations);
-  if (operationsDone.length === 0) {
-    return nothing;
-  }
-  const rate = operationsDone.reduce((sum, operation) => sum + operation.achieved_rate, 0);
-  const figures: (readonly [string, string])[] = [["achieved rate", formatRate(rate)]];
-  if (metrics.success_ratio !== undefined) {
-    figures.push(["answered well", formatRatio(metrics.success_ratio)]);
-  }
-  for (const [name, operation] of Object.entries(summary.operations).slice(0, 2)) {
-    if (operation.latency_ms !== null) {
-      figures.push([`${name} p99`, formatMs(operation.latency_ms.p99)]);
-    }
-  }
-  if (metrics.failover !== undefined) {
-    figures.push(["longest failover", metrics.failover === 0 ? "none" : formatMs(metrics.failover)]);
-  }
-  if (found !== null) {
-    figures.push(["writes lost", formatCount(found.lost)]);
-  }
-  return html`<dl class="figure-row">${figures.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
-}
-
-function objectives({ objectives: results, valid }: Summary): Html {
+function objectives({ objectives: results, valid }: Summary): Section | null {
   if (results.length === 0) {
-    return nothing;
+    return null;
   }
   const rows = results.map((result) => [
     html`<code>${result.metric}</code>`,
@@ -127,8 +75,11 @@ function objectives({ objectives: results, valid }: Summary): Html {
     result.value === null ? `no value: ${result.reason ?? ""}` : unbroken(formatMetric(result.kind, result.value)),
     html`<span class="state ${valid ? (result.met ? "met" : "missed") : "skipped"}">${result.met ? "✓ met" : "✕ missed"}</span>`,
   ]);
-  return html`<section><h2>Objectives</h2>
-${table(valid ? "What the network was to achieve, and did" : "The run is invalid, so these results decide nothing", [{ head: "metric" }, { head: "wanted" }, { head: "measured" }, { head: "result" }], rows)}</section>`;
+  const caption = valid
+    ? "What the network was to achieve, and did"
+    : "The run is invalid, so these results decide nothing";
+  const columns = ["metric", "wanted", "measured", "result"].map((head) => ({ head }));
+  return { id: "objectives", title: "Objectives", content: table(caption, columns, rows) };
 }
 
 function operations(summary: Summary): Html {
@@ -176,9 +127,9 @@ function operations(summary: Summary): Html {
   return html`${latency}${counts}${service}`;
 }
 
-function faults(summary: Summary): Html {
+function faults(summary: Summary): Section | null {
   if (summary.faults.length === 0) {
-    return nothing;
+    return null;
   }
   const after = (fault: Summary["faults"][number], atMs: number | null): string =>
     atMs === null || fault.actedAtMs === null ? "not seen" : `+${formatMs(atMs - fault.actedAtMs)}`;
@@ -210,34 +161,32 @@ function faults(summary: Summary): Html {
       ordered.map(([atMs, what]) => [after(fault, atMs), what]),
     );
   });
-  return html`<section><h2>Faults</h2>
-${table(
-  "What was done, and what it did to writes",
-  [
-    { head: "fault" },
-    { head: "evidence" },
-    { head: "hit" },
-    { head: "failover", figures: true },
-    { head: "writes disturbed" },
-    { head: "late means over", figures: true },
-  ],
-  rows,
-)}
+  const content = html`${table(
+    "What was done, and what it did to writes",
+    [
+      { head: "fault" },
+      { head: "evidence" },
+      { head: "hit" },
+      { head: "failover", figures: true },
+      { head: "writes disturbed" },
+      { head: "late means over", figures: true },
+    ],
+    rows,
+  )}
 ${history}
-<p class="note">Failover is counted from the act to the first acknowledged write that began after the last failed or late one.</p>
-</section>`;
+<p class="note">Failover is counted from the act to the first acknowledged write that began after the last failed or late one.</p>`;
+  return { id: "faults", title: "Faults", content };
 }
 
-function durability({ durability: found }: Summary): Html {
+function durability({ durability: found }: Summary): Section | null {
   if (found === null) {
-    return nothing;
+    return null;
   }
   const unread =
     found.keys_unread === 0 ? "every one could be read" : `${plural(found.keys_unread, "key")} could not be read`;
-  return html`<section><h2>Durability</h2>
-<p>After the load, ${plural(found.keys_checked, "key")} were read back and compared with ${plural(found.acknowledged, "acknowledged write")}; ${unread}.
-<span class="state ${found.lost === 0 ? "passed" : "failed"}">${found.lost === 0 ? "No acknowledged write was lost." : `${plural(found.lost, "key")} held a value that acknowledged writes rule out.`}</span></p>
-</section>`;
+  const content = html`<p>After the load, ${plural(found.keys_checked, "key")} were read back and compared with ${plural(found.acknowledged, "acknowledged write")}; ${unread}.
+<span class="state ${found.lost === 0 ? "passed" : "failed"}">${found.lost === 0 ? "No acknowledged write was lost." : `${plural(found.lost, "key")} held a value that acknowledged writes rule out.`}</span></p>`;
+  return { id: "durability", title: "Durability", content };
 }
 
 const outcomes: Readonly<Record<Summary["checks"][number]["outcome"], string>> = {
@@ -247,23 +196,22 @@ const outcomes: Readonly<Record<Summary["checks"][number]["outcome"], string>> =
   skipped: "– not asked",
 };
 
-function validity(summary: Summary): Html {
+function validity(summary: Summary): Section {
   const answers = summary.checks.map(
     (check) => html`<li><span class="state ${check.outcome}">${outcomes[check.outcome]}</span>
 <span class="question">${check.title}</span> <span class="measured">${check.text}</span></li>\n`,
   );
-  return html`<section><h2>Can this run be believed?</h2>
-<ul class="checks">
+  const content = html`<ul class="checks">
 ${answers}</ul>
-${summary.warnings.length === 0 ? nothing : html`<h3 class="note">Remarks, which do not make the run invalid</h3>${reasonList(summary.warnings)}`}
-</section>`;
+${summary.warnings.length === 0 ? nothing : html`<h3 class="note">Remarks, which do not make the run invalid</h3>${reasonList(summary.warnings)}`}`;
+  return { id: "validity", title: "Can this run be believed?", content };
 }
 
 function facts(entries: readonly (readonly [string, Html | string])[]): Html {
   return html`<dl class="facts">${entries.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>\n`)}</dl>`;
 }
 
-function circumstances(summary: Summary, source: string | null): Html {
+function circumstances(summary: Summary, source: string | null): Section {
   const { environment, phases } = summary;
   const how: (readonly [string, Html | string])[] = [
     ["run", summary.run],
@@ -297,8 +245,7 @@ function circumstances(summary: Summary, source: string | null): Html {
       ],
     );
   }
-  return html`<section><h2>How and where it ran</h2>
-${facts(how)}
+  const content = html`${facts(how)}
 ${
   environment === null
     ? html`<p class="note">The environment was not recorded.</p>`
@@ -321,6 +268,6 @@ ${
 <details><summary>What the numbers mean</summary>
 <p>Latency runs from the moment an operation was due, not from when it was sent, so that a driver held up by a slow network cannot hide the wait. Percentiles come from histograms merged over all workers, or from the events themselves; none is an average of percentiles. They are exact to 0.1 %.</p>
 <p>Offered counts operations due in the measure phase; achieved counts those answered well in it. Answered well is the share of the offered ones, so that operations never sent count against it.</p>
-</details>
-</section>`;
+</details>`;
+  return { id: "where", title: "How and where it ran", content };
 }

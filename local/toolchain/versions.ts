@@ -391,6 +391,18 @@ export const tools = {
     probe: { program: "unshare", args: ["--version"], pattern: /(\d+\.\d+(?:\.\d+)?)/, accepted: { min: "2.30" } },
     packages: { debian: ["util-linux"], fedora: ["util-linux"] },
   },
+  chromium: {
+    version: "distribution",
+    linuxOnly: true,
+    programs: ["chromium"],
+    probe: {
+      program: "chromium",
+      args: ["--version"],
+      pattern: /Chromium (\d+\.\d+\.\d+)/,
+      accepted: { min: "123.0.0" }, // the first with light-dark() in style sheets
+    },
+    packages: { debian: ["chromium"], fedora: ["chromium"] },
+  },
 } as const satisfies Record<string, ToolSpec>;
 
 /** A table of tools; the real one is {@link tools}, tests bring their own. */

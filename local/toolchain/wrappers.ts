@@ -20,6 +20,7 @@ export interface Unpacked {
  * library path is set only where the system lacks a library, because children inherit it.
  */
 export async function wrapperFor(unpacked: Unpacked): Promise<string | undefined> {
+  if (unpacked.tool === "chromium") return await chromiumScript(unpacked);
   const target = join(unpacked.root, unpacked.path);
   const environment = await libraryEnvironment(target, unpacked.libraries);
   if (unpacked.tool === "buildah") return buildahScript(target, unpacked.root, environment);
@@ -132,6 +133,25 @@ async function buildahScript(target: string, root: string, environment: Record<s
     lines.push(signaturePolicy.replace("POLICY", quote(policy)));
   }
   return script(environment, [...lines, plain].join("\n"));
+}
+
+/**
+ * The package's own start script looks for the browser below /usr, so it is passed over. Where the system has no
+ * fontconfig, the unpacked one is used; it finds the unpacked fonts as those of the user's data folder.
+ */
+async function chromiumScript({ root, libraries }: Unpacked): Promise<string> {
+  const target = join(root, "usr/lib/chromium/chromium");
+  const environment = await libraryEnvironment(
+    target,
+    libraries.flatMap((folder) => [folder, join(folder, "pulseaudio")]),
+  );
+  const fonts = join(root, "etc/fonts/fonts.conf");
+  const has = async (path: string) => (await stat(path).catch(() => undefined)) !== undefined;
+  if (!(await has("/etc/fonts/fonts.conf")) && (await has(fonts))) {
+    environment.FONTCONFIG_FILE = fonts;
+    environment.XDG_DATA_HOME = join(root, "usr/share");
+  }
+  return script(environment, `exec ${quote(target)} "$@"`);
 }
 
 function script(environment: Record<string, string>, body: string): string {

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { html } from "../../../analysis/report/html.ts";
 import { renderReport } from "../../../analysis/report/page.ts";
-import { writeReport } from "../../../analysis/report.ts";
+import { writeReports } from "../../../analysis/report.ts";
 import { makeRunFolder, type RunOptions } from "../../support/results.ts";
 import { analysed, shortRun, temporaryFolder } from "./run.ts";
 
@@ -47,7 +47,7 @@ describe("the report", () => {
       const report = renderReport(await analysed(options));
       expect(nestingErrors(report)).toEqual([]);
       expect(report).not.toMatch(
-        /https?:|\/\/[a-z]|\ssrc=|\shref=|url\((?!#)|@import|<script|<link|<iframe|\son[a-z]+=/i,
+        /https?:|\/\/[a-z]|\ssrc=|\shref="(?!#)|url\((?!#)|@import|<script|<link|<iframe|\son[a-z]+=/i,
       );
       expect(Buffer.byteLength(report)).toBeLessThan(2 * 1024 * 1024);
       const ids = [...report.matchAll(/\sid="([^"]*)"/g)].map(([, id]) => id);
@@ -66,15 +66,58 @@ describe("the report", () => {
     expect(Buffer.byteLength(report)).toBeLessThan(1024 * 1024);
   });
 
+  test("shows each member's part: who was killed, who led at the end, what each answered", async () => {
+    const report = renderReport(await analysed(outage));
+    const picture = report.slice(report.indexOf('aria-labelledby="topology-wide')).split("</svg>")[0] ?? "";
+    expect(picture).toMatch(
+      /<desc[^>]*>2 drivers and 3 × replica\. kv-2 led at the end\. kv-0: kill at 4 s, back 3\.2 s later\./,
+    );
+    expect(picture).toContain("leader");
+    const map = report.slice(report.indexOf('aria-labelledby="memberlatency-wide')).split("</svg>")[0] ?? "";
+    expect(map).toContain('stroke="var(--bad)"');
+    expect(map.match(/<title>kv-\d: \d+ operations answered/g)).toHaveLength(3);
+    const calm = renderReport(await analysed({ killAtMs: null }));
+    expect(calm).toContain("Nobody was seen to lead. None was harmed.");
+    expect(calm).not.toContain("killed, until ready again");
+  });
+
+  test("stays small and labelled with a hundred members", async () => {
+    const members = 100;
+    const report = renderReport(
+      await analysed({
+        killAtMs: null,
+        measureMs: 120_000,
+        ratePerSecond: 200,
+        editOperations: (all) => all.map((one, index) => ({ ...one, endpoint: index % members })),
+        editSpec: (spec) => ({
+          ...spec,
+          endpoints: Array.from({ length: members }, (_, ordinal) => ({
+            group: "replica",
+            ordinal,
+            pod: `kv-${ordinal}`,
+            url: "http://kv.example:8080",
+          })),
+        }),
+      }),
+    );
+    expect(Buffer.byteLength(report)).toBeLessThan(1024 * 1024);
+    expect(nestingErrors(report)).toEqual([]);
+    expect(report).toContain("kv-99: ");
+  });
+
   test("says the verdict first, and why", async () => {
     const pass = renderReport(await analysed(outage));
     expect(pass).toMatch(
-      /<h1 class="pass">Pass<\/h1>\s*<p class="lead">All 2 objectives were met, with every validity check passed\./,
+      /<header class="verdict pass">[\s\S]*?<\/span> Pass<\/h1>\s*<p class="lead">All 2 objectives were met, with every validity check passed\./,
     );
     const fail = renderReport(await analysed({ objectives: [{ metric: "get.latency.p50", max: "1us" }] }));
-    expect(fail).toMatch(/<h1 class="fail">Fail<\/h1>\s*<p class="lead">1 objective of 1 missed: get\.latency\.p50/);
+    expect(fail).toMatch(
+      /<header class="verdict fail">[\s\S]*?<\/span> Fail<\/h1>\s*<p class="lead">1 objective of 1 missed: get\.latency\.p50/,
+    );
     const invalid = renderReport(await analysed({ latenessMs: (random) => random() * 40 }));
-    expect(invalid).toMatch(/<h1 class="invalid">Invalid<\/h1>[\s\S]*Worker 0 sent operations late by/);
+    expect(invalid).toMatch(
+      /<header class="verdict invalid">[\s\S]*?<\/span> Invalid<\/h1>[\s\S]*Worker 0 sent operations late by/,
+    );
   });
 
   test("marks the fault, its failover and the pod's return in both drawings over time", async () => {
@@ -160,9 +203,9 @@ describe("the report", () => {
   test("names every figure and table for those who do not see them", async () => {
     const report = renderReport(await analysed(outage));
     const drawings = report.match(/<svg[^>]*>/g) ?? [];
-    expect(drawings).toHaveLength(6);
+    expect(drawings).toHaveLength(12);
     expect(drawings.every((tag) => tag.includes('role="img"') && tag.includes("aria-labelledby="))).toBe(true);
-    expect(report.match(/<desc id="[^"]*">[^<]{20,}<\/desc>/g)).toHaveLength(6);
+    expect(report.match(/<desc id="[^"]*">[^<]{20,}<\/desc>/g)).toHaveLength(12);
     const tables = report.match(/<table>[\s\S]*?<\/table>/g) ?? [];
     expect(tables.length).toBeGreaterThan(6);
     expect(
@@ -173,8 +216,8 @@ describe("the report", () => {
   test("is written beside the results, the same bytes each time", async () => {
     const folder = await temporaryFolder();
     await makeRunFolder(folder, { ...shortRun, ...outage });
-    const first = await readFile(await writeReport(folder), "utf8");
-    expect(await readFile(await writeReport(folder), "utf8")).toBe(first);
+    const first = await readFile((await writeReports(folder)).html, "utf8");
+    expect(await readFile((await writeReports(folder)).html, "utf8")).toBe(first);
   });
 });
 
