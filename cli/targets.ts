@@ -1,5 +1,6 @@
 import type { TargetConnection } from "../components/cluster-target.ts";
-import { buildImages } from "../images/build.ts";
+import { imagesOf } from "../components/images.ts";
+import { buildImages, toolsIn } from "../images/build.ts";
 import { clusterUp, importImages } from "../local/cluster/index.ts";
 import { OrreryHome } from "../local/toolchain/home.ts";
 import { type PulumiEnvironment, pulumiEnvironment } from "../local/toolchain/pulumi.ts";
@@ -72,10 +73,12 @@ async function prepareLocal(experiment: Experiment, preparing: Preparing): Promi
   const { console, signal } = preparing;
   const home = OrreryHome.fromEnvironment();
   const options = { progress: console.progress, signal };
+  toolsIn(imagesOf(experiment)); // an image that cannot be had is found out before anything is started
   const cluster = await clusterUp(home, options);
   const pulumi = await preparePulumi(preparing);
-  const tools = await resolveTools(home, [...clusterTools, ...imageTools], options);
-  const images = await buildImages(home, tools, [experiment.network.system, "driver"], options);
+  const names = imagesOf(experiment);
+  const tools = await resolveTools(home, [...clusterTools, ...imageTools, ...toolsIn(names)], options);
+  const images = await buildImages(home, tools, names, options);
   await importImages(home, cluster, images, options);
   const connection = { name: "local", kubeconfig: cluster.kubeconfigPath, context: cluster.context };
   await requireImage(connection, experiment.network.image);

@@ -19,8 +19,16 @@ export interface NetworkHandle {
   readonly ready: readonly pulumi.Resource[];
 }
 
+/**
+ * Pods whose metrics are read. They are found by name: the Service answers with the address of each pod if it is
+ * headless, and with its own if it is not, which then has to stand for one pod.
+ */
 export interface ScrapeTarget {
+  /** Labels of the pods, for NetworkPolicies. */
   readonly selector: Readonly<Record<string, string>>;
+  /** Service in the experiment's namespace, and the name of its port. */
+  readonly service: string;
+  readonly portName: string;
   readonly port: number;
   readonly path: string;
 }

@@ -4,6 +4,7 @@ import type { ClusterTarget } from "./cluster-target.ts";
 import { labelsOf } from "./kubernetes/labels.ts";
 import { restrictedNamespace } from "./kubernetes/namespace.ts";
 import { denyAll } from "./kubernetes/network-policy.ts";
+import { Observability } from "./observability/observability.ts";
 import { networks } from "./systems.ts";
 import { Conductor, conductorName, conductorPort, conductorSelector, driverSelector } from "./workload/conductor.ts";
 import { WorkloadRun } from "./workload/run.ts";
@@ -24,7 +25,8 @@ export const namespaceOf = (experiment: string): string => `orrery-${experiment}
  * An experiment on a cluster: its namespace, network and conductor, and one run of its workload when a run is named.
  *
  * It creates: a Namespace under the restricted Pod Security Standard in which nothing may talk unless a policy says
- * so, the network of the experiment's system, a {@link Conductor} and, per run, a {@link WorkloadRun}.
+ * so, the network of the experiment's system, a {@link Conductor}, what watches ({@link Observability}) and, per run, a
+ * {@link WorkloadRun}.
  *
  * ```ts
  * new Simulation("simulation", {experiment, target, rootSecret, run: "20261121-101500"});
@@ -49,12 +51,20 @@ export class Simulation extends pulumi.ComponentResource {
       { experiment: experiment.name, namespace, target, rootSecret },
       inside,
     );
+    const { observe } = experiment;
+    const watching = new Observability(
+      "observability",
+      { experiment: experiment.name, observe, namespace, target },
+      inside,
+    );
+    const { telemetry } = watching;
     const callers = [driverSelector(experiment.name), conductorSelector(experiment.name)];
     const create = networks[experiment.network.system];
-    const network = create("network", { experiment, target, namespace, rootSecret, callers }, inside);
+    const network = create("network", { experiment, target, namespace, rootSecret, callers, telemetry }, inside);
     conductor.reach(network);
+    watching.scrape(network, conductor);
     if (args.run !== undefined) {
-      new WorkloadRun("run", { experiment, run: args.run, namespace, target, network, conductor }, inside);
+      new WorkloadRun("run", { experiment, run: args.run, namespace, target, network, conductor, watching }, inside);
     }
 
     this.namespace = namespace.created;

@@ -4,6 +4,7 @@ import type { ClusterTarget } from "./cluster-target.ts";
 import type { NamespaceHandle } from "./kubernetes/namespace.ts";
 import { KvNetwork } from "./kv/kv.ts";
 import type { NetworkHandle } from "./network-handle.ts";
+import type { TelemetryHandle } from "./telemetry.ts";
 
 /** What every network component is given. */
 export interface NetworkArgs {
@@ -12,6 +13,8 @@ export interface NetworkArgs {
   readonly namespace: NamespaceHandle;
   readonly rootSecret: pulumi.Output<string>;
   readonly callers: readonly Record<string, string>[];
+  /** Where members send telemetry; absent when nothing collects it. */
+  readonly telemetry: TelemetryHandle | undefined;
 }
 
 type CreateNetwork = (name: string, args: NetworkArgs, opts: pulumi.ComponentResourceOptions) => NetworkHandle;

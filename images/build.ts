@@ -8,9 +8,11 @@ import { exec, run } from "../local/toolchain/exec.ts";
 import type { OrreryHome } from "../local/toolchain/home.ts";
 import { withLock } from "../local/toolchain/lock.ts";
 import { type Progress, silentProgress } from "../local/toolchain/progress.ts";
+import { locateTool } from "../local/toolchain/toolchain.ts";
+import { type ToolName, tools } from "../local/toolchain/versions.ts";
 import { EnvironmentError } from "../schema/errors.ts";
 import { fingerprint, type PartContext, place } from "./parts.ts";
-import { type ImageName, type ImageSpec, images, isImageName } from "./table.ts";
+import { type ImageName, type ImageSpec, images, isImageName, pulledImages } from "./table.ts";
 
 /** An image that has been built. */
 export interface BuiltImage extends ImageArchive {
@@ -30,13 +32,14 @@ interface BuildContext extends PartContext {
   readonly progress: Progress;
 }
 
+const toolNames = Object.keys(tools) as ToolName[];
 const here = dirname(fileURLToPath(import.meta.url));
 
 /**
  * Builds the images of the given names that are not there yet. An image's tag is made of everything that goes into it,
  * so the same tag is the same content and nothing is built twice.
  *
- * @param tools The toolchain, with buildah and, for the image `pause`, that program.
+ * @param tools The toolchain, with buildah and what {@link toolsIn} names.
  * @returns in the order of `names`, each with its reference and the archive that holds it
  * @throws EnvironmentError for a name that is not in the table, or a missing compiler
  */
@@ -67,10 +70,26 @@ export async function buildImages(
   return built;
 }
 
-/** The references {@link buildImages} would give, without building. Not for images with programs of the toolchain. */
+/** The tools whose programs the images of these names hold; {@link buildImages} wants them besides buildah. */
+export function toolsIn(names: readonly string[]): ToolName[] {
+  const programs = names
+    .map(knownName)
+    .flatMap((name) => images[name].parts.flatMap((part) => (part.kind === "tool" ? [part.program] : [])));
+  return toolNames.filter((tool) => tools[tool].programs.some((program) => programs.some((held) => held === program)));
+}
+
+/**
+ * The references {@link buildImages} would give, without building.
+ *
+ * @throws EnvironmentError when an image holds a program that has not been made yet
+ */
 export async function imageReferences(home: OrreryHome, names: readonly string[]): Promise<Map<string, string>> {
+  const located = await Promise.all(toolsIn(names).map((tool) => locateTool(home, tool)));
+  const paths = new Map(located.flatMap((entry) => Object.entries(entry?.programs ?? {})));
   const program = (name: string): string => {
-    throw new Error(`imageReferences: the image holds the program ${name}, so its reference needs the toolchain`);
+    const path = paths.get(name);
+    if (path !== undefined) return path;
+    throw new EnvironmentError(`The program ${name} is not there yet.`, "`npx orrery up <experiment>` makes it.");
   };
   const context = { home, root: dirname(here), program, signal: undefined };
   const references = new Map<string, string>();
@@ -80,6 +99,13 @@ export async function imageReferences(home: OrreryHome, names: readonly string[]
 
 function knownName(name: string): ImageName {
   if (isImageName(name)) return name;
+  const pulled = pulledImages[name];
+  if (pulled !== undefined) {
+    throw new EnvironmentError(
+      `The image "${name}" is in no package registry and the local cluster can pull none.`,
+      `Leave it out of the experiment, or use a cluster that can pull: --context <name> --image ${name}=${pulled}.`,
+    );
+  }
   throw new EnvironmentError(`There is no image "${name}".`, `Images are: ${Object.keys(images).join(", ")}.`);
 }
 

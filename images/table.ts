@@ -68,6 +68,46 @@ export const images = {
       { kind: "files", from: "package.json", to: "app/package.json" },
     ],
   },
+  prometheus: {
+    description: "Prometheus, with the files its pages are made of",
+    upstream: "docker.io/prom/prometheus:v2.42.0",
+    buildFile: "prometheus.Containerfile",
+    base: "base",
+    parts: [
+      {
+        kind: "distribution",
+        packages: [
+          "prometheus",
+          "fonts-glyphicons-halflings",
+          "libjs-bootstrap4",
+          "libjs-d3",
+          "libjs-eonasdan-bootstrap-datetimepicker",
+          "libjs-jquery",
+          "libjs-jquery-hotkeys",
+          "libjs-moment",
+          "libjs-moment-timezone",
+          "libjs-mustache",
+          "libjs-popper.js",
+          "libjs-rickshaw",
+        ],
+        to: "root",
+      },
+    ],
+  },
+  "otel-collector": {
+    description: "OpenTelemetry Collector: OTLP in, Prometheus and OTLP out",
+    upstream: "docker.io/otel/opentelemetry-collector:0.155.0",
+    buildFile: "otel-collector.Containerfile",
+    base: "base",
+    parts: [{ kind: "tool", program: "otelcol", to: "otelcol" }],
+  },
+  jaeger: {
+    description: "Jaeger: collector, store and query API of traces",
+    upstream: "docker.io/jaegertracing/jaeger:2.13.0",
+    buildFile: "jaeger.Containerfile",
+    base: "base",
+    parts: [{ kind: "tool", program: "jaeger", to: "jaeger" }],
+  },
   shell: {
     description: "a shell and its usual commands, for tests; no network uses it",
     upstream: "docker.io/library/busybox:1.37",
@@ -77,13 +117,11 @@ export const images = {
   },
 } as const satisfies Record<string, ImageSpec>;
 
+/** Images that are in no package registry: they can only be pulled. */
+export const pulledImages: Readonly<Record<string, string>> = { grafana: "docker.io/grafana/grafana:12.3.0" };
+
 /** Name of an image of the table. */
 export type ImageName = keyof typeof images;
-
-/** Names of the images that pods of an experiment may ask for. */
-export const experimentImages = Object.keys(images).filter(
-  (name) => isImageName(name) && !("internal" in images[name]),
-);
 
 /** Whether a name is one of the table's. */
 export function isImageName(name: string): name is ImageName {

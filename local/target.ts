@@ -1,7 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import type { ClusterTarget } from "../components/cluster-target.ts";
 import { imageReferences } from "../images/build.ts";
-import { experimentImages } from "../images/table.ts";
 import { EnvironmentError } from "../schema/errors.ts";
 import { clusterStatus } from "./cluster/index.ts";
 import { OrreryHome } from "./toolchain/home.ts";
@@ -12,6 +11,8 @@ export interface LocalTargetOptions {
   readonly home?: OrreryHome;
   /** Name of the cluster. @default "local" */
   readonly cluster?: string;
+  /** Names of the images that will be asked for. */
+  readonly images: readonly string[];
 }
 
 /**
@@ -19,7 +20,7 @@ export interface LocalTargetOptions {
  *
  * @throws EnvironmentError with the command to run when the cluster has never been up or does not run
  */
-export async function localTarget(options: LocalTargetOptions = {}): Promise<ClusterTarget> {
+export async function localTarget(options: LocalTargetOptions): Promise<ClusterTarget> {
   const home = options.home ?? OrreryHome.fromEnvironment();
   const cluster = await clusterStatus(home, { name: options.cluster });
   if (cluster.state !== "running") {
@@ -28,7 +29,7 @@ export async function localTarget(options: LocalTargetOptions = {}): Promise<Clu
       "Start it with `npx orrery local up`.",
     );
   }
-  const references = await imageReferences(home, experimentImages);
+  const references = await imageReferences(home, options.images);
   return {
     name: "local",
     provider: new k8s.Provider("cluster", {
@@ -46,7 +47,7 @@ export async function localTarget(options: LocalTargetOptions = {}): Promise<Clu
       if (reference !== undefined) return reference;
       throw new EnvironmentError(
         `There is no image "${name}" for the local cluster.`,
-        `Images are: ${experimentImages.join(", ")}; images/table.ts is where one is added.`,
+        `The experiment needs: ${options.images.join(", ")}; components/images.ts is where one is added.`,
       );
     },
     arch: process.arch === "arm64" ? "arm64" : "amd64",

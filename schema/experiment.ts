@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Problem } from "./errors.ts";
 import { faultSchema } from "./faults.ts";
 import { objectiveSchema } from "./objectives.ts";
+import { observeSchema } from "./observe.ts";
 import { systems } from "./systems/index.ts";
 import { durationSchema, rateSchema } from "./units.ts";
 
@@ -118,6 +119,7 @@ function experimentSchemaOf<D extends Definition>(definition: D) {
       .max(256)
       .default([])
       .meta({ description: "What the network must achieve for the verdict to be pass." }),
+    observe: observeSchema,
   });
 }
 
@@ -177,6 +179,13 @@ export function crossFieldProblems(experiment: Experiment): Problem[] {
       });
     }
   });
+  if (experiment.observe.grafana && !experiment.observe.prometheus) {
+    problems.push({
+      path: "observe.grafana",
+      rule: "Grafana shows what Prometheus keeps, and observe.prometheus is off.",
+      fix: "Set observe.prometheus to true as well.",
+    });
+  }
   return problems;
 }
 

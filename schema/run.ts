@@ -94,6 +94,8 @@ export type PhaseName = (typeof phaseNames)[number];
  * The conductor's HTTP interface, all below `/v1/runs/<run>` and behind the run token:
  *
  * - `GET  /v1/time` (no token): {@link timeReplySchema}, for the clock offset.
+ * - `GET  /v1/nodes` (no token): every kubelet, in the format of Prometheus's HTTP discovery; 500 where the conductor
+ *   may not list nodes, which it may when the experiment has Prometheus.
  * - `POST workers/<i>/join` {@link joinRequestSchema}: waits for every worker, answers {@link joinReplySchema}.
  * - `POST workers/<i>/progress` {@link progressSchema}: about once a second, 204.
  * - `PUT  workers/<i>/files/<name>`: raw body, header `x-orrery-sha256`; 201 once it is on the volume and matches.

@@ -2,10 +2,12 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterTarget } from "../components/cluster-target.ts";
+import { imagesOf } from "../components/images.ts";
 import { isRootSecret } from "../components/kubernetes/identity.ts";
 import { Simulation } from "../components/simulation.ts";
 import { localTarget } from "../local/target.ts";
 import { EnvironmentError, InputError } from "../schema/errors.ts";
+import type { Experiment } from "../schema/experiment.ts";
 import { loadExperiment } from "../schema/load.ts";
 import { contextTarget } from "./context-target.ts";
 
@@ -40,18 +42,18 @@ async function deploy(): Promise<Simulation> {
   const run = config.get("run");
   return new Simulation("simulation", {
     experiment,
-    target: await selectTarget(),
+    target: await selectTarget(experiment),
     rootSecret: checked,
     ...(run === undefined ? {} : { run }),
   });
 }
 
-async function selectTarget(): Promise<ClusterTarget> {
+async function selectTarget(experiment: Experiment): Promise<ClusterTarget> {
   const target = config.get("target") ?? "local";
   const images = config.getObject<Record<string, string>>("images") ?? {};
   switch (target) {
     case "local":
-      return await localTarget();
+      return await localTarget({ images: imagesOf(experiment) });
     case "context":
       return contextTarget({ context: config.require("context"), images });
     default:

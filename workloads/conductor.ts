@@ -38,7 +38,7 @@ async function main(): Promise<void> {
     now,
   });
   await runs.resume();
-  const app = createServer({ runs, runKey, now, joinPollMs: 20_000 });
+  const app = createServer({ runs, runKey, kubernetes, now, joinPollMs: 20_000 });
   const server = serve({ fetch: app.fetch, port: environment.ORRERY_HTTP_PORT }, ({ port }) =>
     log("info", "the conductor serves", { port, namespace: environment.ORRERY_NAMESPACE }),
   );

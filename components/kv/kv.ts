@@ -9,6 +9,7 @@ import type { NamespaceHandle } from "../kubernetes/namespace.ts";
 import { allow, pods, tcp, toDns } from "../kubernetes/network-policy.ts";
 import { httpProbes, podNameVariable, resources, restrictedContainer, restrictedPod } from "../kubernetes/pod.ts";
 import type { NetworkHandle } from "../network-handle.ts";
+import { type TelemetryHandle, telemetryVariables, toCollector } from "../telemetry.ts";
 import { groupName, httpPort, type KvPlan, peerPort, peersDocument, planKv } from "./plan.ts";
 
 export interface KvNetworkArgs {
@@ -21,6 +22,8 @@ export interface KvNetworkArgs {
   readonly rootSecret: pulumi.Output<string>;
   /** Labels of the pods that may send operations: drivers and the conductor. */
   readonly callers: readonly Record<string, string>[];
+  /** Where members send telemetry; absent when nothing collects it. */
+  readonly telemetry?: TelemetryHandle | undefined;
 }
 
 const containerName = "kv";
@@ -82,7 +85,9 @@ export class KvNetwork extends pulumi.ComponentResource {
       podSelector: scope.selector,
       ...(args.network.image === undefined ? { crash: { container: containerName, command: crashCommand } } : {}),
       servicePorts: [httpPort],
-      scrapeTargets: [{ selector: scope.selector, port: httpPort, path: "/metrics" }],
+      scrapeTargets: [
+        { selector: scope.selector, service: plan.name, portName: "http", port: httpPort, path: "/metrics" },
+      ],
       ready: [members],
     };
     this.registerOutputs({ endpoints: this.handle.endpoints });
@@ -209,6 +214,7 @@ function memberContainer({ args, plan }: Scope): k8s.types.input.core.v1.Contain
       { name: "KV_PEERS_FILE", value: `${peersPath}/peers.json` },
       { name: "KV_GROUP_KEY_FILE", value: `${identityPath}/group-key` },
       ...Object.entries(plan.environment).map(([variable, value]) => ({ name: variable, value })),
+      ...telemetryVariables(args.telemetry, "orrery-kv"),
     ],
     ports: [
       { name: "http", containerPort: httpPort },
@@ -248,7 +254,7 @@ function createPolicy({ name, args, labels, selector, parent }: Scope): void {
         { from: args.callers.map(pods), ports: tcp(httpPort) },
         { from: [{ ipBlock: { cidr: args.target.apiServerCidr } }], ports: tcp(httpPort) }, // service proxy, probes
       ],
-      egress: [toDns, { to: [pods(selector)], ports: tcp(peerPort) }],
+      egress: [toDns, { to: [pods(selector)], ports: tcp(peerPort) }, ...toCollector(args.telemetry)],
     },
     { parent },
   );

@@ -13,7 +13,7 @@ import {
   restrictedContainer,
   restrictedPod,
 } from "../kubernetes/pod.ts";
-import type { NetworkHandle } from "../network-handle.ts";
+import type { NetworkHandle, ScrapeTarget } from "../network-handle.ts";
 
 export interface ConductorArgs {
   /** Experiment it serves; its name is the instance label. */
@@ -51,6 +51,10 @@ export class Conductor extends pulumi.ComponentResource {
   readonly url: string;
   /** Key that run tokens are made with; secret. */
   readonly key: pulumi.Output<string>;
+  /** Its account, for rights that others want it to have. */
+  readonly account: pulumi.Output<string>;
+  /** Its own metrics. */
+  readonly scrapeTarget: ScrapeTarget;
   /** What to wait for before a run starts. */
   readonly ready: pulumi.Resource;
   readonly #scope: Scope;
@@ -65,11 +69,19 @@ export class Conductor extends pulumi.ComponentResource {
     this.key = pulumi.secret(args.rootSecret.apply(conductorKey));
     const secret = createSecret(scope, this.key);
     const account = createAccount(scope);
+    this.account = account.metadata.name;
     const binding = createPermissions(scope, account);
     const volume = createVolume(scope);
     createService(scope);
     const policy = createPolicy(scope);
     this.ready = createDeployment(scope, { secret, account, volume }, [binding, policy]);
+    this.scrapeTarget = {
+      selector: scope.selector,
+      service: conductorName,
+      portName: "http",
+      port: conductorPort,
+      path: "/metrics",
+    };
     this.registerOutputs({ url: this.url });
   }
 

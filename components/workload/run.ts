@@ -9,6 +9,7 @@ import type { NamespaceHandle } from "../kubernetes/namespace.ts";
 import { allow, pods, tcp, toDns } from "../kubernetes/network-policy.ts";
 import { nodeNameVariable, podNameVariable, resources, restrictedContainer, restrictedPod } from "../kubernetes/pod.ts";
 import type { NetworkHandle } from "../network-handle.ts";
+import { type TelemetryHandle, telemetryVariables, toCollector } from "../telemetry.ts";
 import { type Conductor, conductorPort, conductorSelector } from "./conductor.ts";
 import { planRun, runDeadlineSeconds } from "./plan.ts";
 
@@ -20,6 +21,8 @@ export interface WorkloadRunArgs {
   readonly target: ClusterTarget;
   readonly network: NetworkHandle;
   readonly conductor: Conductor;
+  /** Where drivers send telemetry, if anywhere, and what has to serve before they start. */
+  readonly watching: { readonly telemetry: TelemetryHandle | undefined; readonly ready: readonly pulumi.Resource[] };
 }
 
 const specPath = "/etc/orrery";
@@ -113,6 +116,7 @@ function createPolicy({ name, args, labels, selector, parent }: Scope): k8s.netw
         toDns,
         { to: [pods(args.network.podSelector)], ports: tcp(...args.network.servicePorts) },
         { to: [pods(conductorSelector(args.experiment.name))], ports: tcp(conductorPort) },
+        ...toCollector(args.watching.telemetry),
       ],
     },
     { parent },
@@ -158,7 +162,7 @@ function createJob({ name, args, labels, parent }: Scope, { spec, token, policy 
     },
     {
       parent,
-      dependsOn: [policy, ...args.network.ready, args.conductor.ready],
+      dependsOn: [policy, ...args.network.ready, args.conductor.ready, ...args.watching.ready],
       customTimeouts: { create: `${deadline + 60}s` },
     },
   );
@@ -175,6 +179,7 @@ function driverContainer(args: WorkloadRunArgs): k8s.types.input.core.v1.Contain
       { name: "ORRERY_RUN_TOKEN_FILE", value: `${tokenPath}/token` },
       podNameVariable("POD_NAME"),
       nodeNameVariable("NODE_NAME"),
+      ...telemetryVariables(args.watching.telemetry, "orrery-driver"),
     ],
     resources: resources(0.2, 512 * 2 ** 20, 2),
     securityContext: restrictedContainer,

@@ -306,7 +306,7 @@ export async function pruneWhenComplete(
 ): Promise<void> {
   const table: ToolTable = options.table ?? tools;
   for (const [name, spec] of Object.entries(table)) {
-    if (spec.build === undefined || unwanted.includes(name)) continue;
+    if (spec.build === undefined || spec.onDemand === true || unwanted.includes(name)) continue;
     if ((await locateTool(home, name, options)) === undefined) return;
   }
   const freed = await pruneBuildCache(home, options.environment);

@@ -71,6 +71,8 @@ export interface ToolSpec {
   readonly probe?: VersionProbe;
   /** The probe serves to check what was unpacked; a copy on PATH is not wanted. */
   readonly neverFromPath?: boolean;
+  /** Made only when something asks for it: nothing is kept for the day it will be. */
+  readonly onDemand?: boolean;
   /** Further folders to look in, after PATH; `~` is the user's home. */
   readonly folders?: readonly string[];
   readonly release?: readonly ReleaseFile[];
@@ -82,6 +84,10 @@ const pulumiVersion = "3.246.0";
 const kubernetesVersion = "1.34.4";
 const kwokVersion = "0.8.0";
 const corednsVersion = "1.12.4";
+const collectorVersion = "0.155.0";
+/** One release of Jaeger has two numbers: that of the Go module, and that of the program of today. */
+const jaegerModuleVersion = "1.76.0";
+const jaegerVersion = "2.13.0";
 /** Version of the official Pulumi Kubernetes plugin; that of the npm package @pulumi/kubernetes. */
 export const kubernetesPluginVersion = "4.34.2";
 /** What `pulumi version` answers; the Automation API refuses a command without one. */
@@ -279,6 +285,64 @@ export const tools = {
         output: "volume-provisioner",
         ldflags: ["-s", "-w"],
         sources: ["toolchain/cmd/volume-provisioner"],
+      },
+    ],
+  },
+  "otel-collector": {
+    version: collectorVersion,
+    linuxOnly: true,
+    onDemand: true,
+    programs: ["otelcol"],
+    // Whatever else is on PATH under that name may lack a part.
+    neverFromPath: true,
+    probe: {
+      program: "otelcol",
+      args: ["--version"],
+      pattern: /version v?(\d+\.\d+\.\d+)/,
+      accepted: { min: collectorVersion },
+    },
+    release: [
+      {
+        url: (platform) =>
+          `https://github.com/open-telemetry/opentelemetry-collector-releases/releases/download/v${collectorVersion}/otelcol_${collectorVersion}_${system(platform)}_${goArch(platform)}.tar.gz`,
+        content: { kind: "tar.gz", programs: { otelcol: "otelcol" } },
+        checksums: () =>
+          `https://api.github.com/repos/open-telemetry/opentelemetry-collector-releases/releases/tags/v${collectorVersion}`,
+      },
+    ],
+    build: [
+      {
+        module: "toolchain/otel-collector",
+        package: ".",
+        output: "otelcol",
+        ldflags: ["-s", "-w", `-X main.version=${collectorVersion}`],
+        sources: ["toolchain/otel-collector"],
+      },
+    ],
+  },
+  jaeger: {
+    version: jaegerVersion,
+    linuxOnly: true,
+    onDemand: true,
+    programs: ["jaeger"],
+    release: [
+      {
+        url: (platform) =>
+          `https://github.com/jaegertracing/jaeger/releases/download/v${jaegerModuleVersion}/jaeger-${jaegerVersion}-${system(platform)}-${goArch(platform)}.tar.gz`,
+        content: {
+          kind: "tar.gz",
+          programs: { jaeger: `jaeger-${jaegerVersion}-linux-${process.arch === "arm64" ? "arm64" : "amd64"}/jaeger` },
+        },
+        checksums: () => `https://api.github.com/repos/jaegertracing/jaeger/releases/tags/v${jaegerModuleVersion}`,
+      },
+    ],
+    build: [
+      {
+        module: "toolchain/jaeger",
+        package: "github.com/jaegertracing/jaeger/cmd/jaeger",
+        output: "jaeger",
+        ldflags: ["-s", "-w"],
+        sources: [],
       },
     ],
   },

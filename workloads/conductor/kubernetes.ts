@@ -12,6 +12,13 @@ export interface Pod {
   readonly killed: boolean;
 }
 
+/** Where a node's kubelet answers. */
+interface Kubelet {
+  readonly node: string;
+  /** `host:port`. */
+  readonly address: string;
+}
+
 export interface KubernetesAccess {
   readonly url: string;
   /** Read before each request, since the token in it is replaced while the pod lives. */
@@ -45,6 +52,17 @@ const podSchema = z.object({
     })
     .optional(),
 });
+const nodeListSchema = z.object({
+  items: z.array(
+    z.object({
+      metadata: z.object({ name: z.string() }),
+      status: z.object({
+        addresses: z.array(z.object({ type: z.string(), address: z.string() })).optional(),
+        daemonEndpoints: z.object({ kubeletEndpoint: z.object({ Port: z.int() }).optional() }).optional(),
+      }),
+    }),
+  ),
+});
 const configMapSchema = z.object({ data: z.record(z.string(), z.string()).optional() });
 
 /** How a command in a container ended. */
@@ -60,7 +78,7 @@ interface Answer {
 }
 
 /**
- * The four calls of the Kubernetes API that the conductor makes, on plain HTTP: the official client would more than
+ * The few calls of the Kubernetes API that the conductor makes, on plain HTTP: the official client would more than
  * double the image and the memory of a process that is given 192 MiB.
  */
 export class Kubernetes {
@@ -139,6 +157,17 @@ export class Kubernetes {
   async configMapValue(namespace: string, name: string, key: string): Promise<string | undefined> {
     const answer = await this.#call("GET", `/api/v1/namespaces/${namespace}/configmaps/${name}`);
     return answer.status === 404 ? undefined : configMapSchema.parse(json(answer, `ConfigMap ${name}`)).data?.[key];
+  }
+
+  /** Every node with the address of its kubelet; a node without an internal address is left out. */
+  async kubelets(): Promise<Kubelet[]> {
+    const answer = await this.#call("GET", "/api/v1/nodes");
+    return nodeListSchema.parse(json(answer, "the list of nodes")).items.flatMap(({ metadata, status }) => {
+      const host = status.addresses?.find(({ type }) => type === "InternalIP")?.address;
+      const port = status.daemonEndpoints?.kubeletEndpoint?.Port ?? 10_250;
+      if (host === undefined) return [];
+      return { node: metadata.name, address: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}` };
+    });
   }
 
   async #token(): Promise<string> {

@@ -5,6 +5,7 @@ import { type Context, Hono } from "hono";
 import { z } from "zod";
 import { joinRequestSchema, progressSchema, runTokenHeader } from "../../schema/run.ts";
 import { log, messageOf } from "../core/log.ts";
+import type { Kubernetes } from "./kubernetes.ts";
 import { metricsText } from "./metrics.ts";
 import { type Run, RunConflict } from "./run.ts";
 import type { Runs } from "./runs.ts";
@@ -14,6 +15,7 @@ import { isRunToken } from "./token.ts";
 export interface ServerOptions {
   readonly runs: Runs;
   readonly runKey: Buffer;
+  readonly kubernetes: Pick<Kubernetes, "kubelets">;
   readonly now: () => number;
   /** How long a worker waits at the barrier before it is told to ask again. */
   readonly joinPollMs: number;
@@ -26,7 +28,13 @@ const runPath = "/v1/runs/:run{[a-z0-9][a-z0-9-]{0,47}}";
 const digestPattern = /^[0-9a-f]{64}$/;
 
 /** The conductor's HTTP interface, as schema/run.ts describes it. */
-export function createServer({ runs, runKey, now, joinPollMs }: ServerOptions): Hono<{ Variables: Variables }> {
+export function createServer({
+  runs,
+  runKey,
+  kubernetes,
+  now,
+  joinPollMs,
+}: ServerOptions): Hono<{ Variables: Variables }> {
   const app = new Hono<{ Variables: Variables }>();
   app.get("/healthz", (context) => context.text("ok\n"));
   app.get("/readyz", (context) => context.text("ready\n"));
@@ -34,6 +42,11 @@ export function createServer({ runs, runKey, now, joinPollMs }: ServerOptions): 
   app.get("/v1/time", (context) => {
     const receivedAtMs = now();
     return context.json({ receivedAtMs, sentAtMs: now() });
+  });
+
+  app.get("/v1/nodes", async (context) => {
+    const kubelets = await kubernetes.kubelets();
+    return context.json(kubelets.map(({ node, address }) => ({ targets: [address], labels: { node } })));
   });
 
   app.use(`${runPath}/*`, async (context, next) => {

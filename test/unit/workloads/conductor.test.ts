@@ -62,6 +62,17 @@ describe("barrier", () => {
   });
 });
 
+test("the kubelets are listed as Prometheus's HTTP discovery wants them, nodes without an address are not", async () => {
+  stage.kubernetes.nodes.set("a", { Hostname: "a", InternalIP: "198.18.0.1" });
+  stage.kubernetes.nodes.set("b", { InternalIP: "fd00::1" });
+  stage.kubernetes.nodes.set("c", { Hostname: "c" });
+  await stage.startConductor();
+  expect(await (await fetch(`${stage.url}/v1/nodes`)).json()).toEqual([
+    { targets: ["198.18.0.1:10250"], labels: { node: "a" } },
+    { targets: ["[fd00::1]:10250"], labels: { node: "b" } },
+  ]);
+});
+
 describe("access", () => {
   test("without the run's own token nothing is told and nothing is taken", async () => {
     const { run } = stage.publish();

@@ -14,6 +14,8 @@ export class FakeKubernetes {
   readonly token = "service-account-token";
   readonly pods = new Map<string, FakePod>();
   readonly configMaps = new Map<string, Record<string, string>>();
+  /** Addresses of the nodes, by name and type. */
+  readonly nodes = new Map<string, Record<string, string>>();
   /** Bodies of the deletions that were asked for. */
   readonly deletions: { readonly name: string; readonly body: unknown }[] = [];
   /** Called after a pod was deleted. */
@@ -33,6 +35,10 @@ export class FakeKubernetes {
       }
       if (request.headers.authorization !== `Bearer ${this.token}`) {
         send(response, 401, { message: "Unauthorized" });
+        return;
+      }
+      if (request.url === "/api/v1/nodes") {
+        send(response, 200, { items: [...this.nodes].map(nodeObject) });
         return;
       }
       const [, kind = "", name = ""] =
@@ -95,6 +101,11 @@ export class FakeKubernetes {
       this.onDeleted(name);
     }
   }
+}
+
+function nodeObject([name, addresses]: [string, Record<string, string>]) {
+  const list = Object.entries(addresses).map(([type, address]) => ({ type, address }));
+  return { metadata: { name }, status: { addresses: list, daemonEndpoints: { kubeletEndpoint: { Port: 10250 } } } };
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {

@@ -1,0 +1,15 @@
+import type { Experiment } from "../schema/experiment.ts";
+
+/** Names of the images the pods of an experiment run, as images/table.ts has them; no two are the same. */
+export function imagesOf(experiment: Experiment): string[] {
+  const { observe } = experiment;
+  const observing = observe.prometheus || observe.traces !== undefined;
+  return [
+    experiment.network.system,
+    "driver",
+    ...(observe.prometheus ? ["prometheus"] : []),
+    ...(observing ? ["otel-collector"] : []),
+    ...(observe.traces === undefined ? [] : ["jaeger"]),
+    ...(observe.grafana ? ["grafana"] : []),
+  ];
+}
