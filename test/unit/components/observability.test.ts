@@ -4,7 +4,8 @@ import { parse } from "yaml";
 import { imagesOf } from "../../../components/images.ts";
 import type { Experiment } from "../../../schema/experiment.ts";
 import { loadExperiment } from "../../../schema/load.ts";
-import { graphOf, objectsOf } from "../../support/graph.ts";
+import { sampleGraph } from "../../../stacks/sample.ts";
+import { objectsOf } from "../../support/graph.ts";
 
 const { experiment } = await loadExperiment(resolve("examples/kv-observed.yaml"));
 const observing = (observe: Partial<Experiment["observe"]>): Experiment => ({
@@ -12,7 +13,7 @@ const observing = (observe: Partial<Experiment["observe"]>): Experiment => ({
   observe: { prometheus: false, grafana: false, retention: 3_600_000, storage: 2 ** 30, ...observe },
 });
 const everything = observing({ prometheus: true, grafana: true, traces: { sample: 0.5 } });
-const graphOfEverything = await graphOf(everything, { run: "a" });
+const graphOfEverything = await sampleGraph(everything, { run: "a" });
 const objects = objectsOf(graphOfEverything);
 
 /** Data of a ConfigMap of everything. */
@@ -59,7 +60,7 @@ function mentions(peers: unknown, pod: string): boolean {
 
 describe("what is deployed", () => {
   test("nothing unless asked for, and no image but the network's and the driver's", async () => {
-    const kinds = [...objectsOf(await graphOf(observing({}), { run: "a" })).keys()];
+    const kinds = [...objectsOf(await sampleGraph(observing({}), { run: "a" })).keys()];
     expect(kinds.filter((key) => /prometheus|jaeger|collector|grafana/.test(key))).toEqual([]);
     expect(imagesOf(observing({}))).toEqual(["kv", "driver"]);
   });
@@ -69,7 +70,7 @@ describe("what is deployed", () => {
     [{ traces: { sample: 1 } }, ["jaeger", "otel-collector"]],
     [{ prometheus: true, grafana: true }, ["grafana", "otel-collector", "prometheus"]],
   ])("%j is %j", async (observe, names) => {
-    const graph = await graphOf(observing(observe), { run: "a" });
+    const graph = await sampleGraph(observing(observe), { run: "a" });
     const sets = [...objectsOf(graph).keys()].filter((key) => key.startsWith("StatefulSet") && !key.endsWith(" kv"));
     expect(sets.map((key) => key.split(" ")[1]).sort()).toEqual(names);
     expect(imagesOf(observing(observe)).slice(2).sort()).toEqual(names);
@@ -77,7 +78,7 @@ describe("what is deployed", () => {
 
   test("the number of objects is the same for any number of members and workers", async () => {
     const network = { ...everything.network, replicas: 9 };
-    const large = await graphOf(
+    const large = await sampleGraph(
       { ...everything, network, workload: { ...experiment.workload, workers: 64 } },
       { run: "a" },
     );
@@ -88,7 +89,7 @@ describe("what is deployed", () => {
     const clusterWide = (all: ReadonlyMap<string, unknown>) =>
       [...all.keys()].filter((key) => key.startsWith("ClusterRole"));
     expect(clusterWide(objects)).toHaveLength(4);
-    const other = clusterWide(objectsOf(await graphOf({ ...everything, name: "other" })));
+    const other = clusterWide(objectsOf(await sampleGraph({ ...everything, name: "other" })));
     expect(other.filter((key) => objects.has(key))).toEqual([]);
   });
 
@@ -102,7 +103,7 @@ describe("what is deployed", () => {
 
   test("a changed configuration makes another pod", async () => {
     const template = async (retention: number) => {
-      const graph = objectsOf(await graphOf(observing({ traces: { sample: 1 }, retention })));
+      const graph = objectsOf(await sampleGraph(observing({ traces: { sample: 1 }, retention })));
       return JSON.stringify(graph.get("StatefulSet jaeger")?.spec);
     };
     expect(await template(3_600_000)).toBe(await template(3_600_000));
@@ -146,7 +147,7 @@ test("Prometheus reads every target a network names, the conductor, the collecto
 });
 
 test("drivers and members are told where to send and how much", async () => {
-  const graph = objectsOf(await graphOf(observing({ traces: { sample: 0.25 } }), { run: "a" }));
+  const graph = objectsOf(await sampleGraph(observing({ traces: { sample: 0.25 } }), { run: "a" }));
   for (const [key, service] of [
     ["Job run-a", "orrery-driver"],
     ["StatefulSet kv", "orrery-kv"],
