@@ -143,6 +143,17 @@ export const workerResultSchema = z.strictObject({
     .nullable(),
   /** Absent where replication was not observed. */
   replication: replicationResultSchema.optional(),
+  /** What became of the OpenTelemetry data; absent when none was asked for. It is no part of the measurement. */
+  telemetry: z
+    .strictObject({
+      /** Spans of sampled operations: made, taken by the collector, and lost for want of it or of room. */
+      spans: z.strictObject({ made: z.int().min(0), exported: z.int().min(0), lost: z.int().min(0) }),
+      /** Metrics are sent every few seconds; sums are cumulative, so a later export makes up for a failed one. */
+      metricExports: z.strictObject({ succeeded: z.int().min(0), failed: z.int().min(0) }),
+      /** Why the last failed export failed. */
+      lastError: z.string().nullable(),
+    })
+    .optional(),
 });
 export type WorkerResult = z.output<typeof workerResultSchema>;
 export type OperationResult = z.output<typeof operationResultSchema>;

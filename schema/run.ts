@@ -31,6 +31,16 @@ const arrival = z.discriminatedUnion("kind", [
   }),
 ]);
 
+/** Where driver and nodes send OpenTelemetry data while a run lasts. */
+const telemetry = z.strictObject({
+  /** Base URL of an OTLP/HTTP receiver, e.g. `http://otel-collector.kv-local.svc.cluster.local:4318`. */
+  endpoint: z.url({ protocol: /^http$/ }),
+  /** Share of operations that are traced, 0 to 1. */
+  sampleRatio: z.number().min(0).max(1),
+  /** Also metrics under Keramik's names, `goose_*`. */
+  gooseMetrics: z.boolean(),
+});
+
 const faultTarget = z.union([
   z.strictObject({ role: z.string(), count: z.int().min(1) }),
   z.strictObject({ ordinal: z.int().min(0) }),
@@ -77,6 +87,8 @@ export const runSpecSchema = z.strictObject({
   /** Acknowledged writes are followed to every member; absent where they are not. */
   replication: z.strictObject({ deadlineMs: z.number().positive() }).optional(),
   conductorUrl: z.url(),
+  /** Absent: nothing is sent, and none of the code for it is loaded. */
+  telemetry: telemetry.optional(),
 });
 
 export type RunSpec = z.output<typeof runSpecSchema>;

@@ -7,6 +7,8 @@ export interface OperationContext {
   readonly sequence: number;
   /** For every choice the operation makes: the same for the same seed, worker and place in the schedule. */
   readonly random: Random;
+  /** To be sent along with every request it makes: the trace context where it is traced, else nothing. */
+  readonly headers: Readonly<Record<string, string>>;
   /** What is left of its time-out, in ms; the operation must settle by the end of it. */
   remainingMs(): number;
 }

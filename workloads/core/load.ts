@@ -23,6 +23,29 @@ export interface LoadObserver {
   completed(operation: Completed): void;
 }
 
+/** An operation at the moment it is sent. */
+export interface Departure {
+  readonly operation: string;
+  readonly sequence: number;
+  /** Its place in the schedule: the same for the same seed, whatever was answered. */
+  readonly user: number;
+  readonly turn: number;
+  readonly intendedUs: number;
+  readonly sentUs: number;
+}
+
+/** The trace of one operation. */
+export interface OperationSpan {
+  /** Headers that let a member of the network go on with the trace. */
+  readonly headers: Readonly<Record<string, string>>;
+  end(done: Completed): void;
+}
+
+/** Begins the trace of an operation; undefined when it is not traced. */
+export type BeginSpan = (departure: Departure) => OperationSpan | undefined;
+
+const noHeaders: Readonly<Record<string, string>> = Object.freeze({});
+
 export interface LoadPlan {
   readonly spec: Pick<RunSpec, "seed" | "workers" | "operations" | "arrival" | "timeoutMs">;
   readonly worker: number;
@@ -38,6 +61,13 @@ export interface LoadPlan {
 const overdueMs = 5_000;
 /** How often that, and the end of the last operation, is looked for. */
 const sweepUs = 5_000;
+
+/** A place in the schedule and the choices made there. */
+interface Place {
+  readonly user: number;
+  readonly turn: number;
+  readonly random: Random;
+}
 
 /** What is in flight: how to give it up, and since when. */
 interface Flight {
@@ -57,6 +87,7 @@ export class Load {
   readonly #operations: Connector["operations"];
   readonly #clock: Clock;
   readonly #observer: LoadObserver;
+  readonly #beginSpan: BeginSpan;
   readonly #choose: (random: Random) => string;
   readonly #flights = new Set<Flight>();
   #sequence = 0;
@@ -66,12 +97,19 @@ export class Load {
   #defect: unknown;
   readonly maxInFlight: number;
 
-  constructor(plan: LoadPlan, operations: Connector["operations"], clock: Clock, observer: LoadObserver) {
+  constructor(
+    plan: LoadPlan,
+    operations: Connector["operations"],
+    clock: Clock,
+    observer: LoadObserver,
+    beginSpan: BeginSpan = () => undefined,
+  ) {
     const { spec, worker } = plan;
     this.#plan = plan;
     this.#operations = operations;
     this.#clock = clock;
     this.#observer = observer;
+    this.#beginSpan = beginSpan;
     this.#choose = weightedChoice(spec.operations);
     this.maxInFlight = maxInFlightOf(spec.arrival, worker, spec.workers, spec.timeoutMs);
     for (const name of Object.keys(spec.operations)) {
@@ -136,15 +174,15 @@ export class Load {
   }
 
   #arrive(intendedUs: number): void {
-    const random = this.#randomOf(0, this.#sequence);
-    const operation = this.#choose(random);
+    const place = this.#placeOf(0, this.#sequence);
+    const operation = this.#choose(place.random);
     this.#observer.offered(operation, intendedUs);
     if (this.#flights.size >= this.maxInFlight) {
       this.#sequence += 1;
       this.#observer.dropped(operation, intendedUs);
       return;
     }
-    void this.#send(operation, intendedUs, random);
+    void this.#send(operation, intendedUs, place);
   }
 
   async #runClosed(users: number, thinkTimeMs: number): Promise<void> {
@@ -159,10 +197,10 @@ export class Load {
         if (this.#stopped) {
           return;
         }
-        const random = this.#randomOf(user + 1, turn);
-        const operation = this.#choose(random);
+        const place = this.#placeOf(user + 1, turn);
+        const operation = this.#choose(place.random);
         this.#observer.offered(operation, freeUs);
-        const endedUs = await this.#send(operation, freeUs, random);
+        const endedUs = await this.#send(operation, freeUs, place);
         freeUs = endedUs + Math.round(thinkTimeMs * 1000);
       }
     };
@@ -175,14 +213,16 @@ export class Load {
   }
 
   /** Sends one operation and reports its end; the end's time. */
-  #send(operation: string, intendedUs: number, random: Random): Promise<number> {
+  #send(operation: string, intendedUs: number, { user, turn, random }: Place): Promise<number> {
     const sequence = this.#sequence;
     this.#sequence += 1;
     const sentUs = Math.max(intendedUs, this.#now());
     const deadlineUs = sentUs + this.#plan.spec.timeoutMs * 1000;
+    const span = this.#beginSpan({ operation, sequence, user, turn, intendedUs, sentUs });
     const context: OperationContext = {
       sequence,
       random,
+      headers: span?.headers ?? noHeaders,
       remainingMs: () => (deadlineUs - this.#clock.nowUs()) / 1000,
     };
     this.#observer.sent(operation, intendedUs);
@@ -192,7 +232,9 @@ export class Load {
           return;
         }
         const completedUs = Math.max(sentUs, this.#now());
-        this.#observer.completed({ operation, intendedUs, sentUs, completedUs, outcome });
+        const done = { operation, intendedUs, sentUs, completedUs, outcome };
+        this.#observer.completed(done);
+        span?.end(done);
         resolve(completedUs);
       };
       const flight: Flight = {
@@ -243,8 +285,8 @@ export class Load {
       : new Promise((resolve) => void this.#clock.schedule(atUs, resolve));
   }
 
-  #randomOf(user: number, turn: number): Random {
-    return seededRandom(this.#plan.spec.seed, this.#plan.worker, user, turn);
+  #placeOf(user: number, turn: number): Place {
+    return { user, turn, random: seededRandom(this.#plan.spec.seed, this.#plan.worker, user, turn) };
   }
 
   #now(): number {

@@ -11,10 +11,11 @@ import { checkDurability, WriteLog } from "./durability.ts";
 import { EventLog } from "./events.ts";
 import { cpuBetween, EventLoopWatch, readCpu } from "./health.ts";
 import { summaryMs } from "./histogram.ts";
-import { type Completed, Load } from "./load.ts";
+import { type Completed, Load, type LoadObserver } from "./load.ts";
 import { log } from "./log.ts";
 import { Recorder } from "./recorder.ts";
 import { ReplicationWatch } from "./replication.ts";
+import { type BeginTelemetry, both, loadTelemetry } from "./telemetry/load.ts";
 
 /** What one worker is given. */
 export interface WorkerTask {
@@ -42,12 +43,13 @@ export async function runWorker(task: WorkerTask, stop: AbortSignal): Promise<vo
   const { spec, worker } = task;
   const connector = await (await loadConnector(spec.system)).connect(spec, { worker });
   const conductor = new ConductorClient({ url: spec.conductorUrl, run: spec.run, token: task.token, worker });
+  const beginTelemetry = await loadTelemetry(spec, task);
   const folder = await mkdtemp(join(tmpdir(), "orrery-driver-"));
   try {
     const startAtMs = await conductor.join({ pod: task.pod, node: task.node }, joinLimitMs, stop);
     const offset = await conductor.clockOffset(stop);
     log("info", "every worker is there", { worker, startAtMs, ...offset });
-    const measured = await measure(task, { connector, conductor, startAtMs, offset, stop });
+    const measured = await measure(task, { connector, conductor, startAtMs, offset, stop, beginTelemetry });
     await deliver(conductor, folder, measured);
     const { user, system } = process.cpuUsage();
     log("info", "results are delivered", { worker, cpuSeconds: (user + system) / 1e6 });
@@ -64,6 +66,7 @@ interface Scene {
   readonly startAtMs: number;
   readonly offset: ClockOffset;
   readonly stop: AbortSignal;
+  readonly beginTelemetry: BeginTelemetry;
 }
 
 interface Measured {
@@ -82,7 +85,8 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
   const recorder = new Recorder(Object.keys(spec.operations), startUs, measureUs, events);
   const writes = new WriteLog();
   const replication = watchReplication(task, scene.connector, clock);
-  const observer = {
+  const telemetry = scene.beginTelemetry(measureUs);
+  const observer: LoadObserver = {
     offered: recorder.offered.bind(recorder),
     sent: recorder.sent.bind(recorder),
     dropped: recorder.dropped.bind(recorder),
@@ -92,7 +96,9 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
       replication?.completed(done, done.intendedUs >= measureUs);
     },
   };
-  const load = new Load({ spec, worker, startUs, endUs }, scene.connector.operations, clock, observer);
+  const observers = telemetry === undefined ? observer : both(observer, telemetry.observer);
+  const plan = { spec, worker, startUs, endUs };
+  const load = new Load(plan, scene.connector.operations, clock, observers, telemetry?.beginSpan);
   const stopLoad = (): void => load.stop();
   scene.stop.addEventListener("abort", stopLoad, { once: true });
 
@@ -112,6 +118,7 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
   const replicated = await replication?.stop();
   ended.abort();
   await reports;
+  const sent = await telemetry?.finish();
   const result = workerResultSchema.parse({
     schema: workerResultVersion,
     run: spec.run,
@@ -130,6 +137,7 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
     },
     durability,
     ...(replicated === undefined ? {} : { replication: replicated }),
+    ...(sent === undefined ? {} : { telemetry: sent }),
   });
   return { result, events, replication };
 }

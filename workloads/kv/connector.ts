@@ -40,11 +40,11 @@ export async function connect(spec: RunSpec, { worker }: ConnectOptions): Promis
     operations: {
       put: (context) => {
         const key = keyOf(context);
-        return client.write(key, makeValue(context.sequence), context.remainingMs);
+        return client.write(key, makeValue(context.sequence), context);
       },
-      delete: (context) => client.write(keyOf(context), null, context.remainingMs),
-      get: (context) => client.read(keyOf(context), "", context.remainingMs),
-      get_local: (context) => client.read(keyOf(context), "?local=true", context.remainingMs),
+      delete: (context) => client.write(keyOf(context), null, context),
+      get: (context) => client.read(keyOf(context), "", context),
+      get_local: (context) => client.read(keyOf(context), "?local=true", context),
     },
     readBack: (key) => client.readBack(key),
     observe: (feed, signal) => followFeed(feed, keyPrefix, signal),
@@ -82,13 +82,13 @@ class KvClient {
     this.#turn = first;
   }
 
-  async read(key: string, query: string, remainingMs: () => number): Promise<Outcome> {
-    return outcomeOf(await this.#try({ method: "GET", path: pathOf(key) + query }, remainingMs));
+  async read(key: string, query: string, { headers, remainingMs }: OperationContext): Promise<Outcome> {
+    return outcomeOf(await this.#try({ method: "GET", path: pathOf(key) + query, headers }, remainingMs));
   }
 
-  async write(key: string, value: string | null, remainingMs: () => number): Promise<Outcome> {
+  async write(key: string, value: string | null, { headers, remainingMs }: OperationContext): Promise<Outcome> {
     const how = value === null ? ({ method: "DELETE" } as const) : ({ method: "PUT", body: value } as const);
-    const tried = await this.#try({ ...how, path: pathOf(key) }, remainingMs);
+    const tried = await this.#try({ ...how, path: pathOf(key), headers }, remainingMs);
     const event = eventOf(tried.attempt);
     return {
       ...outcomeOf(tried),

@@ -14,6 +14,7 @@ export interface AttemptRequest {
   readonly method: "GET" | "PUT" | "DELETE";
   readonly path: string;
   readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly limitMs: number;
 }
 
@@ -45,7 +46,7 @@ export class MemberClient {
     this.#avoidUntilMs = performance.now() + ms;
   }
 
-  async attempt({ method, path, body, limitMs }: AttemptRequest): Promise<Attempt> {
+  async attempt({ method, path, body, headers = {}, limitMs }: AttemptRequest): Promise<Attempt> {
     const pool = this.#pool;
     const begunMs = performance.now();
     const limit = new AbortController();
@@ -61,7 +62,7 @@ export class MemberClient {
       );
     });
     try {
-      const exchange = exchangeOver(pool, { method, path, signal: limit.signal }, body);
+      const exchange = exchangeOver(pool, { method, path, headers, signal: limit.signal }, body);
       exchange.catch(() => undefined); // after the limit nobody waits for it any more
       const answer = await Promise.race([exchange, limited]);
       this.#lastAnswerMs = performance.now();

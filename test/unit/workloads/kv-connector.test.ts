@@ -41,7 +41,7 @@ let sequence = 0;
 function within(ms: number): OperationContext {
   const endMs = performance.now() + ms;
   sequence += 1;
-  return { sequence, random: seededRandom(sequence), remainingMs: () => endMs - performance.now() };
+  return { sequence, random: seededRandom(sequence), headers: {}, remainingMs: () => endMs - performance.now() };
 }
 
 const perform = async (name: string, ms = 3000) => {

@@ -17,6 +17,8 @@ export class StubMember {
   leaderPid: number | null = null;
   /** Requests for keys, as `METHOD path`. */
   readonly requests: string[] = [];
+  /** The trace context of those that had one. */
+  readonly traceparents: string[] = [];
   #server: Server;
   #port = 0;
 
@@ -67,6 +69,7 @@ export class StubMember {
       return;
     }
     this.requests.push(`${request.method} ${request.url}`);
+    this.traceparents.push(...[request.headers.traceparent ?? []].flat());
     const write = (): void => {
       const key = decodeURIComponent(url.pathname.slice("/kv/".length));
       if (request.method === "PUT") {

@@ -1,0 +1,42 @@
+import type { RunSpec } from "../../../schema/run.ts";
+import type { LoadObserver } from "../load.ts";
+import type { TelemetryTask } from "./task.ts";
+import type { Telemetry } from "./telemetry.ts";
+
+/** Begins the export; undefined where the run asks for none. */
+export type BeginTelemetry = (measureUs: number) => Telemetry | undefined;
+
+/** Loads the code for telemetry, and the OpenTelemetry SDK with it, only where the run asks for it. */
+export async function loadTelemetry(
+  spec: RunSpec,
+  { worker, pod, node }: Pick<TelemetryTask, "worker" | "pod" | "node">,
+): Promise<BeginTelemetry> {
+  const { telemetry } = spec;
+  if (telemetry === undefined) {
+    return () => undefined;
+  }
+  const { startTelemetry } = await import("./telemetry.ts");
+  return (measureUs) => startTelemetry({ spec: { ...spec, telemetry }, worker, pod, node, measureUs });
+}
+
+/** Tells one after the other. */
+export function both(first: LoadObserver, second: LoadObserver): LoadObserver {
+  return {
+    offered: (operation, intendedUs) => {
+      first.offered(operation, intendedUs);
+      second.offered(operation, intendedUs);
+    },
+    sent: (operation, intendedUs) => {
+      first.sent(operation, intendedUs);
+      second.sent(operation, intendedUs);
+    },
+    dropped: (operation, intendedUs) => {
+      first.dropped(operation, intendedUs);
+      second.dropped(operation, intendedUs);
+    },
+    completed: (done) => {
+      first.completed(done);
+      second.completed(done);
+    },
+  };
+}
