@@ -3,7 +3,10 @@ const only = (name, from, allowed) => ({
   name,
   severity: "error",
   from: { path: from },
-  to: { path: "^(schema|components|local|workloads|nodes|analysis|cli|ci|stacks|images|test)/", pathNot: allowed },
+  to: {
+    path: "^(schema|components|local|minikube|kind|eks|targets|workloads|nodes|analysis|cli|ci|stacks|images|test)/",
+    pathNot: allowed,
+  },
 });
 
 module.exports = {
@@ -12,14 +15,29 @@ module.exports = {
     only("components-import-schema", "^components/", "^(components|schema)/"),
     only("workloads-import-schema", "^workloads/", "^(workloads|schema)/"),
     only("analysis-imports-schema", "^analysis/", "^(analysis|schema)/"),
-    only("local-imports-schema-and-the-target-contract", "^local/", "^(local|images|schema|components/cluster-target)"),
+    only(
+      "targets-import-the-contract",
+      "^(local|minikube|kind|eks|targets)/",
+      "^($1|local|images|schema|targets|components/cluster-target)",
+    ),
+    only(
+      "toolchain-and-cluster-know-no-target",
+      "^local/(toolchain|cluster)/",
+      "^(local/(toolchain|cluster)|images|schema)/",
+    ),
+    {
+      name: "commands-stay-out-of-the-program",
+      severity: "error",
+      from: { path: "(^|/)target\\.ts$|^targets/program" },
+      to: { path: "(^|/)(connection|doctor)\\.ts$|^targets/(modules|kube-client)" },
+    },
     only("images-import-local-and-schema", "^images/", "^(images|local|schema)/"),
-    only("ci-imports-what-it-previews", "^ci/", "^(ci|stacks|components|local|images|schema)/"),
-    only("stacks-import-no-commands", "^stacks/", "^(stacks|components|local|images|schema)/"),
+    only("ci-imports-what-it-previews", "^ci/", "^(ci|stacks|components|targets|local|images|schema)/"),
+    only("stacks-import-no-commands", "^stacks/", "^(stacks|components|targets|schema)/"),
     only(
       "nobody-imports-tests",
-      "^(cli|ci|stacks|components|local|images|schema|workloads|analysis)/",
-      "^(cli|ci|stacks|components|local|images|schema|workloads|analysis)/",
+      "^(cli|ci|stacks|components|targets|local|minikube|kind|eks|images|schema|workloads|analysis)/",
+      "^(cli|ci|stacks|components|targets|local|minikube|kind|eks|images|schema|workloads|analysis)/",
     ),
     {
       name: "schema-imports-zod-and-yaml-only",

@@ -5,6 +5,7 @@ import type { Experiment } from "../schema/experiment.ts";
 import { loadExperiment } from "../schema/load.ts";
 import type { RenderedResource } from "../stacks/render.ts";
 import { sampleGraph } from "../stacks/sample.ts";
+import { targetTraits } from "../targets/programs.ts";
 import { type ChangeSet, fileAt, filesAt } from "./changes.ts";
 import type { StackChange } from "./preview.ts";
 
@@ -17,8 +18,13 @@ export const recordedGraph = (experiment: string): string =>
 
 /** An experiment and its graph as they are recorded: YAML with sorted keys and no aliases, so that lines compare. */
 export async function recordGraph(experiment: Experiment): Promise<string> {
-  const graph = await sampleGraph(experiment, { run: "sample" });
+  const graph = await localGraph(experiment);
   return stringify({ experiment, graph }, { sortMapEntries: true, aliasDuplicateObjects: false });
+}
+
+/** The architecture is fixed: what is recorded on one machine is compared on another. */
+async function localGraph(experiment: Experiment): Promise<RenderedResource[]> {
+  return await sampleGraph(experiment, { run: "sample", target: { ...(await targetTraits("local")), arch: "amd64" } });
 }
 
 /**
@@ -50,7 +56,7 @@ export async function recordedChanges(
 async function stackChange(project: string, file: string, before: Pick<StackChange, "before">): Promise<StackChange> {
   try {
     const { experiment } = await loadExperiment(join(project, file));
-    return { ...named(experiment.name, file), ...before, after: await sampleGraph(experiment, { run: "sample" }) };
+    return { ...named(experiment.name, file), ...before, after: await localGraph(experiment) };
   } catch (error) {
     if (error instanceof InputError) {
       return { ...named(basename(file).replace(/\.[^.]+$/, ""), file), ...before, error: error.message };

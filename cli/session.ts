@@ -2,10 +2,18 @@ import { Command } from "commander";
 import { OrreryHome } from "../local/toolchain/home.ts";
 import { formatProblem, InputError } from "../schema/errors.ts";
 import { type LoadedExperiment, loadExperiment } from "../schema/load.ts";
+import { targetNames } from "../targets/modules.ts";
 import { type Console, createConsole } from "./console.ts";
 import type { interruptSignals } from "./interrupt.ts";
 import { ExperimentStack, projectPath } from "./stack.ts";
-import { type PreparedTarget, preparePulumi, prepareTarget, type TargetOptions, targetName } from "./targets.ts";
+import {
+  chooseTarget,
+  type PreparedTarget,
+  preparePulumi,
+  prepareTarget,
+  type TargetOptions,
+  targetName,
+} from "./targets.ts";
 
 /** What every command gets: where it speaks and how it is stopped. */
 export interface Session {
@@ -21,9 +29,10 @@ export interface CommonOptions extends TargetOptions {
 /** A command with the options that choose a cluster. */
 export function targetCommand(name: string): Command {
   return new Command(name)
-    .option("-t, --target <name>", "cluster target: local, or context for an existing one")
-    .option("-c, --context <name>", "kubeconfig context to use instead of the local cluster")
+    .option("-t, --target <name>", `cluster target: ${targetNames.join(", ")}`)
+    .option("-c, --context <name>", "kubeconfig context of an existing cluster")
     .option("-i, --image <name=reference...>", "image for a part, where the cluster cannot run those built here")
+    .option("-T, --target-option <key=value...>", "a setting of the target; its README lists them")
     .option("--json", "print the result as JSON");
 }
 
@@ -68,9 +77,10 @@ export async function openStackOnly(
   options: TargetOptions,
   { console, signals }: Session,
 ): Promise<ExperimentStack> {
+  const { config } = await chooseTarget(options);
   const pulumi = await preparePulumi({ console, signal: signals.command });
   const stack = await ExperimentStack.openOrCreate(stackName(loaded, options), pulumi, console);
-  await stack.configure({ experiment: projectPath(file), target: targetName(options), context: options.context });
+  await stack.configure({ experiment: projectPath(file), ...config });
   return stack;
 }
 

@@ -1,14 +1,11 @@
-import type { TargetConnection } from "../components/cluster-target.ts";
 import { imagesOf } from "../components/images.ts";
-import { buildImages, toolsIn } from "../images/build.ts";
-import { clusterUp, importImages } from "../local/cluster/index.ts";
 import { OrreryHome } from "../local/toolchain/home.ts";
 import { type PulumiEnvironment, pulumiEnvironment } from "../local/toolchain/pulumi.ts";
-import { clusterTools, imageTools, pulumiTools, resolveTools } from "../local/toolchain/toolchain.ts";
-import { EnvironmentError, InputError } from "../schema/errors.ts";
+import { pulumiTools, resolveTools } from "../local/toolchain/toolchain.ts";
+import { InputError, type Problem } from "../schema/errors.ts";
 import type { Experiment } from "../schema/experiment.ts";
-import { defaultKubeconfig } from "../stacks/context-target.ts";
-import { coreApi, kubeConfigOf, serverVersion } from "./cluster-client.ts";
+import type { ReadyCluster, TargetModule, TargetSettings } from "../targets/module.ts";
+import { isTargetName, type TargetName, targetModule, targetNames } from "../targets/modules.ts";
 import type { Console } from "./console.ts";
 
 /** Options that say where to deploy. */
@@ -16,17 +13,17 @@ export interface TargetOptions {
   readonly target?: string;
   readonly context?: string;
   readonly image?: readonly string[];
+  readonly targetOption?: readonly string[];
 }
 
+/** Stack configuration that leads the program to a cluster; undefined values are removed. */
+export type TargetConfig = Readonly<Record<string, string | undefined>>;
+
 /** A cluster that is there, with pulumi set up for it. */
-export interface PreparedTarget {
-  readonly connection: TargetConnection;
+export interface PreparedTarget extends ReadyCluster {
   readonly pulumi: PulumiEnvironment;
-  /** Stack configuration that leads the program to the same cluster. */
-  readonly config: Readonly<Record<string, string | undefined>>;
+  readonly config: TargetConfig;
   readonly kubernetesPlugin: "official" | "orrery";
-  readonly networkPolicyEnforced: boolean;
-  readonly versions: Readonly<Record<string, string>>;
 }
 
 /** What to do while something is prepared. */
@@ -35,18 +32,82 @@ export interface Preparing {
   readonly signal: AbortSignal;
 }
 
+/** A target with the settings of the command line, as far as they parse. */
+export interface ChosenTarget {
+  readonly name: TargetName;
+  readonly module: TargetModule;
+  readonly settings: TargetSettings;
+  readonly config: TargetConfig;
+}
+
 /** Name of the chosen target: `--context` means an existing context, else local. */
-export function targetName(options: TargetOptions): "local" | "context" {
+export function targetName(options: TargetOptions): TargetName {
   const name = options.target ?? (options.context === undefined ? "local" : "context");
-  if (name !== "local" && name !== "context") {
+  if (!isTargetName(name)) {
     throw new InputError([
-      { path: "--target", rule: `there is no target "${name}".`, fix: "Use local, or --context <name>." },
+      { path: "--target", rule: `there is no target "${name}".`, fix: `Use one of ${targetNames.join(", ")}.` },
     ]);
   }
-  if (name === "context" && options.context === undefined) {
-    throw new InputError([{ path: "--target", rule: "target context needs a context.", fix: "Add --context <name>." }]);
-  }
   return name;
+}
+
+/**
+ * The target of the command line with its settings.
+ *
+ * @throws InputError with everything that is wrong with them
+ */
+export async function chooseTarget(options: TargetOptions): Promise<ChosenTarget> {
+  const { problems, ...chosen } = await readTarget(options);
+  if (problems.length > 0) {
+    throw new InputError(problems);
+  }
+  return chosen;
+}
+
+/** {@link chooseTarget} for commands that can do without a setting, e.g. `doctor`. */
+export async function readTarget(
+  options: TargetOptions,
+): Promise<ChosenTarget & { readonly problems: readonly Problem[] }> {
+  const name = targetName(options);
+  const module = await targetModule(name);
+  const images = readPairs("--image", "names no image.", "Write --image kv=<reference>.", options.image);
+  const other = readPairs("--target-option", "sets nothing.", "Write <key>=<value>.", options.targetOption);
+  const settings = module.complete({
+    ...(options.context === undefined ? {} : { context: options.context }),
+    images: images.values,
+    options: other.values,
+  });
+  const problems = [...images.problems, ...other.problems, ...module.problems(settings)];
+  return { name, module, settings, config: configOf(name, settings), problems };
+}
+
+/** Images and options stay as they are in the stack's configuration when the command line names none. */
+function configOf(target: TargetName, { context, images, options }: TargetSettings): TargetConfig {
+  return {
+    target,
+    context,
+    ...(Object.keys(images).length > 0 ? { images: JSON.stringify(images) } : {}),
+    ...(Object.keys(options).length > 0 ? { options: JSON.stringify(options) } : {}),
+  };
+}
+
+function readPairs(
+  path: string,
+  rule: string,
+  fix: string,
+  given: readonly string[] = [],
+): { readonly values: Record<string, string>; readonly problems: readonly Problem[] } {
+  const values: Record<string, string> = {};
+  const problems: Problem[] = [];
+  for (const pair of given) {
+    const [key = "", value = ""] = pair.split(/=(.*)/s);
+    if (key === "" || value === "") {
+      problems.push({ path, rule: `"${pair}" ${rule}`, fix });
+    } else {
+      values[key] = value;
+    }
+  }
+  return { values, problems };
 }
 
 /** Brings up whatever the target needs so that `pulumi up` can start: tools, cluster, images. */
@@ -55,9 +116,15 @@ export async function prepareTarget(
   experiment: Experiment,
   preparing: Preparing,
 ): Promise<PreparedTarget> {
-  return targetName(options) === "local"
-    ? await prepareLocal(experiment, preparing)
-    : await prepareContext(options.context ?? "", options.image ?? [], preparing);
+  const { module, settings, config } = await chooseTarget(options);
+  const { console, signal } = preparing;
+  const ready = await module.prepare(
+    settings,
+    { experiment, images: imagesOf(experiment) },
+    { progress: console.progress, signal },
+  );
+  const pulumi = await preparePulumi(preparing);
+  return { ...ready, pulumi, config, kubernetesPlugin: pulumi.kubernetesPlugin };
 }
 
 /** Finds or makes pulumi, without touching any cluster. */
@@ -67,75 +134,4 @@ export async function preparePulumi({ console, signal }: Preparing): Promise<Pul
   await home.ensurePassphrase();
   const tools = await resolveTools(home, pulumiTools, { progress: console.progress, signal });
   return await pulumiEnvironment(home, tools);
-}
-
-async function prepareLocal(experiment: Experiment, preparing: Preparing): Promise<PreparedTarget> {
-  const { console, signal } = preparing;
-  const home = OrreryHome.fromEnvironment();
-  const options = { progress: console.progress, signal };
-  toolsIn(imagesOf(experiment)); // an image that cannot be had is found out before anything is started
-  const cluster = await clusterUp(home, options);
-  const pulumi = await preparePulumi(preparing);
-  const names = imagesOf(experiment);
-  const tools = await resolveTools(home, [...clusterTools, ...imageTools, ...toolsIn(names)], options);
-  const images = await buildImages(home, tools, names, options);
-  await importImages(home, cluster, images, options);
-  const connection = { name: "local", kubeconfig: cluster.kubeconfigPath, context: cluster.context };
-  await requireImage(connection, experiment.network.image);
-  return {
-    connection,
-    pulumi,
-    config: { target: "local", context: undefined },
-    kubernetesPlugin: pulumi.kubernetesPlugin,
-    networkPolicyEnforced: false,
-    versions: Object.fromEntries(tools.entries.map((entry) => [entry.name, `${entry.version} (${entry.source})`])),
-  };
-}
-
-async function prepareContext(
-  context: string,
-  imageOptions: readonly string[],
-  preparing: Preparing,
-): Promise<PreparedTarget> {
-  const images = Object.fromEntries(
-    imageOptions.map((option) => {
-      const [name, reference] = option.split(/=(.*)/s);
-      if (name === undefined || reference === undefined || reference === "") {
-        throw new InputError([
-          { path: "--image", rule: `"${option}" names no image.`, fix: "Write --image kv=<reference>." },
-        ]);
-      }
-      return [name, reference];
-    }),
-  );
-  const connection = { name: "context", kubeconfig: defaultKubeconfig(), context };
-  await serverVersion(kubeConfigOf(connection));
-  const pulumi = await preparePulumi(preparing);
-  return {
-    connection,
-    pulumi,
-    config: {
-      target: "context",
-      context,
-      ...(Object.keys(images).length > 0 ? { images: JSON.stringify(images) } : {}),
-    },
-    kubernetesPlugin: pulumi.kubernetesPlugin,
-    networkPolicyEnforced: false,
-    versions: {},
-  };
-}
-
-/** The local cluster can reach no registry: an image the experiment names must be in it already. */
-async function requireImage(connection: TargetConnection, image: string | undefined): Promise<void> {
-  if (image === undefined) {
-    return;
-  }
-  const nodes = await coreApi(kubeConfigOf(connection)).listNode();
-  const present = nodes.items.flatMap((node) => node.status?.images ?? []).flatMap((found) => found.names ?? []);
-  if (!present.includes(image)) {
-    throw new EnvironmentError(
-      `The image ${image} (network.image) is not in the local cluster, which cannot reach a registry.`,
-      "Remove network.image to use the one built here, or run on a cluster that can pull it: --context <name>.",
-    );
-  }
 }

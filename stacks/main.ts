@@ -5,16 +5,15 @@ import type { ClusterTarget } from "../components/cluster-target.ts";
 import { imagesOf } from "../components/images.ts";
 import { isRootSecret } from "../components/kubernetes/identity.ts";
 import { Simulation } from "../components/simulation.ts";
-import { localTarget } from "../local/target.ts";
 import { EnvironmentError, InputError } from "../schema/errors.ts";
 import type { Experiment } from "../schema/experiment.ts";
 import { loadExperiment } from "../schema/load.ts";
-import { contextTarget } from "./context-target.ts";
+import { targetProgram } from "../targets/programs.ts";
 
 /**
  * The Pulumi program: one experiment on one cluster target. Configuration, all below `orrery:`:
- * `experiment` (path of the file), `target` (local or context), `context`, `images` (name to reference),
- * `rootSecret` (secret, made by `orrery init`) and `run` (id of the run to carry out; absent: network only).
+ * `experiment` (path of the file), `target` (a name of targets/programs.ts), `context`, `images` (name to
+ * reference), `options` (of the target), `rootSecret` (secret, made by `orrery init`) and `run` (id of the run to carry out; absent: network only).
  */
 const config = new pulumi.Config("orrery");
 const project = fileURLToPath(new URL("..", import.meta.url)); // the engine starts programs in the folder of `main`
@@ -49,16 +48,14 @@ async function deploy(): Promise<Simulation> {
 }
 
 async function selectTarget(experiment: Experiment): Promise<ClusterTarget> {
-  const target = config.get("target") ?? "local";
-  const images = config.getObject<Record<string, string>>("images") ?? {};
-  switch (target) {
-    case "local":
-      return await localTarget({ images: imagesOf(experiment) });
-    case "context":
-      return contextTarget({ context: config.require("context"), images });
-    default:
-      throw new EnvironmentError(`There is no cluster target "${target}".`, "Set orrery:target to local or context.");
-  }
+  const program = await targetProgram(config.get("target") ?? "local");
+  const context = config.get("context");
+  const settings = {
+    ...(context === undefined ? {} : { context }),
+    images: config.getObject<Record<string, string>>("images") ?? {},
+    options: config.getObject<Record<string, string>>("options") ?? {},
+  };
+  return await program.create(settings, imagesOf(experiment));
 }
 
 const simulation = await deploy().catch((error: unknown) => {

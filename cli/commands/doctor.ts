@@ -1,10 +1,8 @@
 import { styleText } from "node:util";
 import type { Command } from "commander";
-import { doctor } from "../../local/toolchain/doctor.ts";
-import { OrreryHome } from "../../local/toolchain/home.ts";
 import { exitCodes } from "../../schema/errors.ts";
 import { type CommonOptions, type Session, targetCommand } from "../session.ts";
-import { targetName } from "../targets.ts";
+import { readTarget } from "../targets.ts";
 
 const marks = { ok: styleText("green", "ok  "), warn: styleText("yellow", "warn"), fail: styleText("red", "fail") };
 
@@ -14,9 +12,8 @@ export function doctorCommand(start: (options: CommonOptions) => Session): Comma
     .description("check what this machine has and lacks; changes nothing")
     .action(async (options: CommonOptions) => {
       const session = start(options);
-      const checks = await doctor(OrreryHome.fromEnvironment(), {
-        target: targetName({ ...options, context: options.context ?? "" }),
-      });
+      const { module, settings } = await readTarget(options);
+      const checks = await module.preflight(settings);
       const width = Math.max(...checks.map((check) => check.name.length));
       const lines = checks.map((check) => {
         const fix = check.status === "ok" || check.fix === "" ? "" : `\n${" ".repeat(width + 8)}${check.fix}`;

@@ -1,10 +1,9 @@
 import type { Command } from "commander";
-import { clusterStatus } from "../../local/cluster/index.ts";
-import { OrreryHome } from "../../local/toolchain/home.ts";
 import { sampleGraph } from "../../stacks/sample.ts";
+import { targetTraits } from "../../targets/programs.ts";
 import { planText } from "../plan.ts";
 import { type CommonOptions, openStackOnly, readExperiment, type Session, targetCommand } from "../session.ts";
-import { targetName } from "../targets.ts";
+import { chooseTarget } from "../targets.ts";
 
 /** `orrery preview <experiment>`: what `up` would change; without a cluster, what it would make. */
 export function previewCommand(start: (options: CommonOptions) => Session): Command {
@@ -14,10 +13,11 @@ export function previewCommand(start: (options: CommonOptions) => Session): Comm
     .action(async (file: string, options: CommonOptions) => {
       const session = start(options);
       const loaded = await readExperiment(file, session);
-      if (targetName(options) === "local" && !(await localRuns())) {
-        const resources = await sampleGraph(loaded.experiment, { run: "sample" });
+      const { name, module, settings } = await chooseTarget(options);
+      if ((await module.find(settings)) === undefined) {
+        const resources = await sampleGraph(loaded.experiment, { run: "sample", target: await targetTraits(name) });
         session.console.info(
-          "no local cluster runs: this is the whole plan, not a difference (orrery local up starts one)",
+          `no ${name} cluster runs: this is the whole plan, not a difference (orrery up starts one)`,
         );
         session.console.result(planText(resources), { cluster: false, resources });
         return;
@@ -27,12 +27,4 @@ export function previewCommand(start: (options: CommonOptions) => Session): Comm
       session.console.settle();
       session.console.result(text, { cluster: true, stack: stack.name, changes });
     });
-}
-
-async function localRuns(): Promise<boolean> {
-  if (process.platform !== "linux") {
-    return false;
-  }
-  const status = await clusterStatus(OrreryHome.fromEnvironment());
-  return status.state === "running";
 }

@@ -4,9 +4,13 @@ import { Command, Option } from "commander";
 import { InputError } from "../../schema/errors.ts";
 import type { Experiment } from "../../schema/experiment.ts";
 import { kustomization, manifests, operatorStack } from "../../stacks/manifests.ts";
+import type { RenderedResource } from "../../stacks/render.ts";
 import { sampleGraph } from "../../stacks/sample.ts";
+import { targetNames } from "../../targets/modules.ts";
+import { targetTraits } from "../../targets/programs.ts";
 import { type CommonOptions, readExperiment, type Session, stackName } from "../session.ts";
 import { projectPath } from "../stack.ts";
+import { targetName } from "../targets.ts";
 
 const formats = ["yaml", "kustomize", "pulumi-operator"] as const;
 
@@ -28,14 +32,14 @@ export function renderCommand(start: (options: RenderOptions) => Session): Comma
     .option("--repository <url>", "pulumi-operator: Git repository that holds this project")
     .option("--branch <name>", "pulumi-operator: branch to follow", "main")
     .option("--namespace <name>", "pulumi-operator: namespace of the Stack", "pulumi-kubernetes-operator")
-    .option("-t, --target <name>", "pulumi-operator: cluster target of the stack", "local")
+    .option("-t, --target <name>", `cluster target: ${targetNames.join(", ")}`, "local")
     .option("--json", "print the resources as JSON")
     .action(async (file: string, options: RenderOptions) => {
       const session = start(options);
       const loaded = await readExperiment(file, session);
       switch (options.as) {
         case "yaml": {
-          const resources = await sampleGraph(loaded.experiment, { run: "sample" });
+          const resources = await graphOf(loaded.experiment, options);
           return session.console.result(manifests(resources).trimEnd(), resources);
         }
         case "kustomize":
@@ -54,9 +58,13 @@ export function renderCommand(start: (options: RenderOptions) => Session): Comma
     });
 }
 
+async function graphOf(experiment: Experiment, options: RenderOptions): Promise<RenderedResource[]> {
+  return await sampleGraph(experiment, { run: "sample", target: await targetTraits(targetName(options)) });
+}
+
 async function writeKustomization(experiment: Experiment, options: RenderOptions, session: Session): Promise<void> {
   const output = resolve(required(options.output, "--output", "Name the folder to write into."));
-  const files = kustomization(await sampleGraph(experiment, { run: "sample" }));
+  const files = kustomization(await graphOf(experiment, options));
   for (const { path, text } of files) {
     await mkdir(dirname(join(output, path)), { recursive: true });
     await writeFile(join(output, path), text);

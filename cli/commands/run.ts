@@ -37,8 +37,8 @@ export function runCommand(start: (options: RunOptions) => Session): Command {
           session.console.settle();
           session.console.info(`stack ${stack.name} is destroyed`);
         }
-        if (target.connection.name === "local") {
-          session.console.info("the local cluster goes on for a fast second run; `npx orrery local down` stops it");
+        if (target.afterwards !== undefined) {
+          session.console.info(target.afterwards);
         }
       }
     });

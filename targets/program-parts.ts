@@ -1,0 +1,29 @@
+import * as k8s from "@pulumi/kubernetes";
+import { imageReferences } from "../images/build.ts";
+import { OrreryHome } from "../local/toolchain/home.ts";
+import { EnvironmentError } from "../schema/errors.ts";
+import { defaultKubeconfig } from "./kubeconfig.ts";
+import type { TargetSettings } from "./module.ts";
+
+/** The provider of a context of the kubeconfig in use. */
+export function contextProvider(context: string): k8s.Provider {
+  return new k8s.Provider("cluster", { kubeconfig: defaultKubeconfig(), context, enableConfigMapMutable: true });
+}
+
+/** Images built on this machine and brought into the cluster, unless the settings name another reference. */
+export async function builtImages(
+  target: string,
+  settings: TargetSettings,
+  names: readonly string[],
+  home: OrreryHome = OrreryHome.fromEnvironment(),
+): Promise<(name: string) => string> {
+  const references = await imageReferences(home, names);
+  return (name) => {
+    const reference = settings.images[name] ?? references.get(name);
+    if (reference !== undefined) return reference;
+    throw new EnvironmentError(
+      `There is no image "${name}" for the ${target} cluster.`,
+      `The experiment needs: ${names.join(", ")}; components/images.ts is where one is added.`,
+    );
+  };
+}
