@@ -5,11 +5,12 @@ import type { RunSpec } from "../schema/run.ts";
 import { type Reason, type Summary, summarySchema, summaryVersion } from "../schema/summary.ts";
 import { systems } from "../schema/systems/index.ts";
 import type { WholeRun } from "./checks/check.ts";
+import { clockDriftMs } from "./checks/clock.ts";
 import { failovers, judgedOperations } from "./failover.ts";
 import { percentilesMs } from "./histogram.ts";
 import { operationTotals } from "./merge.ts";
 import { judgeObjectives, type Metrics, metricsOf } from "./objectives.ts";
-import { type RunData, readRun } from "./read.ts";
+import { type RunData, readRun, type WorkerData } from "./read.ts";
 import { judgeValidity } from "./validity.ts";
 import { verdictOf } from "./verdict.ts";
 
@@ -109,10 +110,23 @@ function summaryOf(data: RunData, whole: WholeRun | null): Summary {
         },
       };
     }),
+    clocks: (whole?.workers ?? []).map(clockOf),
     phases: spec === null ? null : phasesOf(spec),
     workers: spec?.workers ?? null,
     arrival: spec?.arrival.kind ?? null,
     environment,
+  };
+}
+
+function clockOf({ index, result }: WorkerData): NonNullable<Summary["clocks"]>[number] {
+  const { clock, node } = result;
+  return {
+    worker: index,
+    node,
+    offset_ms: clock.offsetMs,
+    uncertainty_ms: clock.roundTripMs / 2,
+    drift_ms: clockDriftMs(result),
+    wall_step_ms: clock.wallStepMs ?? null,
   };
 }
 

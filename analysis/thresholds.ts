@@ -22,6 +22,9 @@ export const thresholds = {
   /** The clock offset is known to half the round trip; 5 ms is noticed, 100 ms moves fault marks visibly. */
   clockRoundTripWarnMs: 5,
   clockRoundTripMs: 100,
+  /** A clock that moved by more than this during the run, or by this share of a failover bound, moved what is judged. */
+  clockMovedMs: 50,
+  clockShareOfBound: 0.1,
   /** Rounding between the clocks and documents of one worker. */
   clockSlackMs: 1,
   /** A worker's phases may differ from the plan by this much. */

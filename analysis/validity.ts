@@ -1,7 +1,8 @@
 import type { CheckResult, Reason } from "../schema/summary.ts";
 import type { Check, CheckOutcome, Protocol, WholeRun } from "./checks/check.ts";
+import { clockCheck } from "./checks/clock.ts";
 import { agreementCheck, durabilityCheck, failoverCheck, sampleCheck } from "./checks/data.ts";
-import { busyCheck, clockCheck, saturationCheck, warmupCheck } from "./checks/driver.ts";
+import { busyCheck, saturationCheck, warmupCheck } from "./checks/driver.ts";
 import { faultsCheck, workersCheck } from "./checks/protocol.ts";
 import { plural } from "./format.ts";
 import type { RunData } from "./read.ts";

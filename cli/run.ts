@@ -67,6 +67,8 @@ export async function carryOut(request: RunRequest): Promise<RunOutcome> {
   try {
     await stack.up(signals.children);
     await untilComplete(request, conductor);
+  } catch (error) {
+    throw await explained(error, request, conductor);
   } finally {
     watching.abort();
     await watcher;
@@ -80,6 +82,12 @@ export async function carryOut(request: RunRequest): Promise<RunOutcome> {
     "environment.json": `${JSON.stringify(environment, null, 2)}\n`,
   });
   return await judge(folder);
+}
+
+/** A failed Job says only that it failed; the conductor may know why. */
+async function explained(error: unknown, { run }: RunRequest, conductor: ConductorClient): Promise<unknown> {
+  const status = await conductor.status().catch(() => undefined); // no conductor, no better explanation
+  return status?.problem === undefined ? error : new RunFailure(`run ${run}: ${status.problem}`, { cause: error });
 }
 
 /** Analyses a run folder and writes its summary and reports. */
@@ -131,6 +139,9 @@ async function untilComplete(request: RunRequest, conductor: ConductorClient): P
     const status = await conductor.status();
     if (status?.state === "complete") {
       return;
+    }
+    if (status?.problem !== undefined) {
+      throw new RunFailure(`run ${request.run}: ${status.problem}`);
     }
     await delay(250);
   }

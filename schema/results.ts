@@ -114,7 +114,14 @@ export const workerResultSchema = z.strictObject({
   startAtMs: z.number(),
   phases: z.array(z.strictObject({ name: z.enum(phaseNames), startMs: z.number(), endMs: z.number() })),
   /** This worker's clock minus the conductor's, from the exchange with the smallest round trip. */
-  clock: z.strictObject({ offsetMs: z.number(), roundTripMs: z.number() }),
+  clock: z.strictObject({
+    offsetMs: z.number(),
+    roundTripMs: z.number(),
+    /** The same after the measure phase; null where the conductor did not answer, absent in older results. */
+    end: z.strictObject({ offsetMs: z.number(), roundTripMs: z.number() }).nullable().optional(),
+    /** How far the node's wall clock was set against its monotonic one between the two; absent in older results. */
+    wallStepMs: z.number().optional(),
+  }),
   operations: z.record(z.string(), operationResultSchema),
   /** The driver's own condition during the measure phase. */
   health: z.strictObject({

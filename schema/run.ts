@@ -186,6 +186,8 @@ export const runStatusSchema = z.strictObject({
     }),
   ),
   faults: z.array(faultEvidenceSchema),
+  /** Why the run cannot end well any more, e.g. a full volume; absent while it can. */
+  problem: z.string().optional(),
 });
 export type RunStatus = z.output<typeof runStatusSchema>;
 

@@ -114,6 +114,21 @@ export const summarySchema = z.strictObject({
       }),
     }),
   ),
+  /** Each worker's clock minus the conductor's; empty when results are damaged, absent in older summaries. */
+  clocks: z
+    .array(
+      z.strictObject({
+        worker: z.int(),
+        node: z.string(),
+        offset_ms: z.number(),
+        /** The offset is known to within this. */
+        uncertainty_ms: z.number(),
+        /** Change of the offset from before the run to after the measure phase; null where it was not measured. */
+        drift_ms: z.number().nullable(),
+        wall_step_ms: z.number().nullable(),
+      }),
+    )
+    .optional(),
   /** These three are null when the run spec is damaged. */
   phases: z.strictObject({ warmup_ms: z.number(), measure_ms: z.number(), cooldown_ms: z.number() }).nullable(),
   workers: z.int().nullable(),

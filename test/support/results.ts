@@ -374,7 +374,7 @@ function workerOf(settings: Settings, index: number, own: readonly SimulatedOper
       { name: "measure", startMs: warmupMs, endMs },
       { name: "cooldown", startMs: endMs, endMs: endMs + cooldownMs },
     ],
-    clock: { offsetMs: 0.08, roundTripMs: 0.6 },
+    clock: { offsetMs: 0.08, roundTripMs: 0.6, end: { offsetMs: 0.11, roundTripMs: 0.7 }, wallStepMs: 0.02 },
     operations: Object.fromEntries(
       Object.keys(settings.operations).map((name) => [
         name,

@@ -52,6 +52,7 @@ export class Run {
   readonly #completed = Promise.withResolvers<void>();
   readonly #over = new AbortController();
   #faults: Promise<unknown> = Promise.resolve();
+  #problem: string | undefined;
 
   constructor(specText: string, state: RunState | undefined, store: RunStore, around: RunSurroundings) {
     this.spec = runSpecSchema.parse(JSON.parse(specText));
@@ -140,6 +141,11 @@ export class Run {
     }
   }
 
+  /** Notes why this run cannot end well any more; the first reason stays. */
+  fail(problem: string): void {
+    this.#problem ??= problem;
+  }
+
   status(): RunStatus {
     const nowMs = this.#around.now();
     const { startAtMs } = this.#state;
@@ -157,6 +163,7 @@ export class Run {
         progress: this.#seen[index]?.progress ?? null,
       })),
       faults: this.#state.faults,
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
     };
   }
 
@@ -252,6 +259,7 @@ export class Run {
       await this.#save();
       log("info", "the run is complete", { run: this.spec.run });
     } catch (error) {
+      this.fail(`the run's results could not be kept: ${messageOf(error)}`);
       log("error", "the run's results could not be kept", { run: this.spec.run, error: messageOf(error) });
     }
     this.#completed.resolve();

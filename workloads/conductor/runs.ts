@@ -3,6 +3,11 @@ import { Run, type RunSurroundings } from "./run.ts";
 import { RunStore } from "./store.ts";
 
 const specFile = "spec.json";
+/**
+ * Complete runs stay on the volume for as long as there is room, so that they can be collected again: ten at most, and
+ * only the newest two where less than half of it is free.
+ */
+const retention = { keep: 10, keepWhenScarce: 2, scarceShare: 0.5 };
 
 /** Every run this conductor knows: those on its volume, and those whose ConfigMap is in its namespace. */
 export class Runs {
@@ -57,6 +62,15 @@ export class Runs {
     return runs.filter((run) => run !== undefined);
   }
 
+  /** Removes the oldest complete runs, which were collected long ago, before a new one needs the volume. */
+  async #makeRoom(newRun: string): Promise<void> {
+    for (const name of await RunStore.expendable(this.#dataFolder, retention, newRun)) {
+      await new RunStore(this.#dataFolder, name).remove();
+      this.#runs.delete(name);
+      log("info", "an old run is removed from the volume", { run: name });
+    }
+  }
+
   async #open(name: string): Promise<Run | undefined> {
     const store = new RunStore(this.#dataFolder, name);
     const kept = (await store.readFile(specFile))?.toString();
@@ -66,6 +80,7 @@ export class Runs {
     }
     const run = new Run(spec, await store.readState(), store, this.#around);
     if (kept === undefined) {
+      await this.#makeRoom(name);
       await store.keepText(specFile, spec);
     }
     return run;

@@ -9,7 +9,7 @@ import type { Kubernetes } from "./kubernetes.ts";
 import { metricsText } from "./metrics.ts";
 import { type Run, RunConflict } from "./run.ts";
 import type { Runs } from "./runs.ts";
-import { FileRefused } from "./store.ts";
+import { FileRefused, isFull } from "./store.ts";
 import { isRunToken } from "./token.ts";
 
 export interface ServerOptions {
@@ -87,6 +87,12 @@ export function createServer({
     if (error instanceof z.ZodError || error instanceof SyntaxError) {
       const problem = error instanceof z.ZodError ? z.prettifyError(error) : error.message;
       return context.json({ error: `the body of ${context.req.path} is not as agreed: ${problem}` }, 400);
+    }
+    if (isFull(error)) {
+      const problem = `the conductor's volume is full: ${messageOf(error)}. Free it, or give it more room (\`kubectl get pvc\`), then run again`;
+      log("error", problem, { path: context.req.path });
+      (context.var.run as Run | undefined)?.fail(problem);
+      return context.json({ error: problem }, 507);
     }
     log("error", "a request failed", { path: context.req.path, error: messageOf(error) });
     return context.json({ error: messageOf(error) }, 500);

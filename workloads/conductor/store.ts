@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -41,6 +41,14 @@ export interface KeptFile {
   readonly sha256: string;
 }
 
+/** How many complete runs a volume keeps. */
+export interface Retention {
+  readonly keep: number;
+  /** Where less than this share of it is free. */
+  readonly keepWhenScarce: number;
+  readonly scarceShare: number;
+}
+
 const partSuffix = ".part";
 
 /**
@@ -60,6 +68,32 @@ export class RunStore {
   static async runs(dataFolder: string): Promise<string[]> {
     await mkdir(join(dataFolder, "runs"), { recursive: true });
     return await readdir(join(dataFolder, "runs"));
+  }
+
+  /**
+   * Complete runs the volume need not keep, oldest first by their start. A run whose state cannot be read is left alone.
+   *
+   * @param besides A run that is not counted.
+   */
+  static async expendable(dataFolder: string, retention: Retention, besides: string): Promise<string[]> {
+    const complete: { name: string; startAtMs: number }[] = [];
+    for (const name of await RunStore.runs(dataFolder)) {
+      const state = name === besides ? undefined : await new RunStore(dataFolder, name).readState().catch(ifUnreadable);
+      if (state?.complete === true) {
+        complete.push({ name, startAtMs: state.startAtMs ?? state.firstJoinAtMs ?? 0 });
+      }
+    }
+    const { bavail, blocks } = await statfs(dataFolder);
+    const keep = bavail < blocks * retention.scarceShare ? retention.keepWhenScarce : retention.keep;
+    return complete
+      .sort((a, b) => a.startAtMs - b.startAtMs)
+      .slice(0, Math.max(0, complete.length - keep))
+      .map(({ name }) => name);
+  }
+
+  /** Removes all of the run from the volume. */
+  async remove(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
   }
 
   async readState(): Promise<RunState | undefined> {
@@ -187,6 +221,18 @@ async function syncFolder(folder: string): Promise<void> {
 
 async function readIfThere(file: string): Promise<Buffer | undefined> {
   return await readFile(file).catch(ifMissing);
+}
+
+/** Whether a write failed because volume or quota is used up. */
+export function isFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
+}
+
+function ifUnreadable(error: unknown): undefined {
+  if (error instanceof SyntaxError || error instanceof z.ZodError) {
+    return undefined;
+  }
+  throw error;
 }
 
 function ifMissing(error: unknown): undefined {

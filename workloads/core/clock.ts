@@ -16,6 +16,11 @@ export const systemClock: Clock = {
   },
 };
 
+/** Wall clock minus monotonic clock, ms: constant unless somebody sets the time, or the machine sleeps. */
+export function wallLeadMs(): number {
+  return Date.now() - systemClock.nowUs() / 1000;
+}
+
 /** The conductor's clock, seen through this machine's: `offsetUs` is this clock minus the conductor's. */
 export function shiftedClock(clock: Clock, offsetUs: number): Clock {
   return {

@@ -31,6 +31,8 @@ export interface ClockOffset {
 const exchanges = 12;
 const answerLimitMs = 30_000;
 const retryPauseMs = 300;
+/** The conductor's volume is full: asking again within a run does not make it emptier. */
+const insufficientStorage = 507;
 
 type Options = Pick<Dispatcher.RequestOptions, "method"> & {
   /** Made anew for each attempt. */
@@ -139,7 +141,7 @@ export class ConductorClient {
     await this.#agent.destroy();
   }
 
-  /** Repeats while the conductor is away or answers 5xx; any other refusal ends it. */
+  /** Repeats while the conductor is away or answers 5xx, a full volume excepted; any other refusal ends it. */
   async #patiently(what: string, limitMs: number, signal: AbortSignal | undefined, options: Options): Promise<Reply> {
     const endMs = performance.now() + limitMs;
     for (let attempt = 1; ; attempt += 1) {
@@ -150,7 +152,7 @@ export class ConductorClient {
         if (reply.status < 300) {
           return reply;
         }
-        if (reply.status < 500) {
+        if (reply.status < 500 || reply.status === insufficientStorage) {
           throw new ConductorError(`${what}: the conductor answers ${reply.status}: ${reply.body.slice(0, 300)}`);
         }
         problem = new Error(`it answers ${reply.status}: ${reply.body.slice(0, 300)}`);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type WorkerResult, workerResultSchema, workerResultVersion } from "../../schema/results.ts";
 import type { PhaseName, RunSpec } from "../../schema/run.ts";
-import { type Clock, shiftedClock, sleepUntil, systemClock } from "./clock.ts";
+import { type Clock, shiftedClock, sleepUntil, systemClock, wallLeadMs } from "./clock.ts";
 import { type ClockOffset, ConductorClient } from "./conductor-client.ts";
 import { type Connector, loadConnector } from "./connector.ts";
 import { checkDurability, WriteLog } from "./durability.ts";
@@ -12,7 +12,7 @@ import { EventLog } from "./events.ts";
 import { cpuBetween, EventLoopWatch, readCpu } from "./health.ts";
 import { summaryMs } from "./histogram.ts";
 import { type Completed, Load, type LoadObserver } from "./load.ts";
-import { log } from "./log.ts";
+import { log, messageOf } from "./log.ts";
 import { Recorder } from "./recorder.ts";
 import { ReplicationWatch } from "./replication.ts";
 import { type BeginTelemetry, both, loadTelemetry } from "./telemetry/load.ts";
@@ -27,6 +27,7 @@ export interface WorkerTask {
 }
 
 const joinLimitMs = 210_000;
+const clockLimitMs = 5_000;
 const deliveryLimitMs = 60_000;
 const readBackLimitMs = 30_000;
 const readBackConcurrency = 32;
@@ -46,10 +47,11 @@ export async function runWorker(task: WorkerTask, stop: AbortSignal): Promise<vo
   const beginTelemetry = await loadTelemetry(spec, task);
   const folder = await mkdtemp(join(tmpdir(), "orrery-driver-"));
   try {
+    const wallLead = wallLeadMs();
     const startAtMs = await conductor.join({ pod: task.pod, node: task.node }, joinLimitMs, stop);
     const offset = await conductor.clockOffset(stop);
     log("info", "every worker is there", { worker, startAtMs, ...offset });
-    const measured = await measure(task, { connector, conductor, startAtMs, offset, stop, beginTelemetry });
+    const measured = await measure(task, { connector, conductor, startAtMs, offset, wallLead, stop, beginTelemetry });
     await deliver(conductor, folder, measured);
     const { user, system } = process.cpuUsage();
     log("info", "results are delivered", { worker, cpuSeconds: (user + system) / 1e6 });
@@ -65,6 +67,8 @@ interface Scene {
   readonly conductor: ConductorClient;
   readonly startAtMs: number;
   readonly offset: ClockOffset;
+  /** See {@link wallLeadMs}, before the start. */
+  readonly wallLead: number;
   readonly stop: AbortSignal;
   readonly beginTelemetry: BeginTelemetry;
 }
@@ -112,6 +116,7 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
   await load.run();
   const { eventLoopDelayMs, cpu } = await health;
   const loadEndedUs = clock.nowUs();
+  const clockReading = await readClockAgain(scene);
   await sleepUntil(clock, endUs + spec.phases.cooldownMs * 1000, scene.stop);
   const durability = await readBack(scene, writes, load.hung);
   await replication?.settled(scene.stop);
@@ -127,7 +132,7 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
     node: task.node,
     startAtMs: scene.startAtMs,
     phases: phasesOf(spec, scene.stop.aborted ? (loadEndedUs - startUs) / 1000 : Number.POSITIVE_INFINITY),
-    clock: scene.offset,
+    clock: clockReading,
     operations: recorder.finish(loadEndedUs),
     health: {
       eventLoopDelayMs,
@@ -140,6 +145,16 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
     ...(sent === undefined ? {} : { telemetry: sent }),
   });
   return { result, events, replication };
+}
+
+/** Compares the clocks once more; a conductor that stays away costs this reading, not the results. */
+async function readClockAgain({ conductor, offset, wallLead, stop }: Scene): Promise<WorkerResult["clock"]> {
+  const limit = AbortSignal.any([stop, AbortSignal.timeout(clockLimitMs)]);
+  const end = await conductor.clockOffset(limit).catch((error: unknown) => {
+    log("warn", "the clocks could not be compared again", { error: messageOf(error) });
+    return null;
+  });
+  return { ...offset, end, wallStepMs: wallLeadMs() - wallLead };
 }
 
 /** Follows writes to every member where the run asks for it. */

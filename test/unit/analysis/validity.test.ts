@@ -14,6 +14,9 @@ const firstWorker =
 const health =
   (change: Partial<WorkerResult["health"]>): NonNullable<RunOptions["editWorker"]> =>
   (worker) => ({ ...worker, health: { ...worker.health, ...change } });
+const clock =
+  (change: Partial<WorkerResult["clock"]>) =>
+  (worker: WorkerResult): WorkerResult => ({ ...worker, clock: { ...worker.clock, ...change } });
 const durability =
   (change: Partial<NonNullable<WorkerResult["durability"]>>): NonNullable<RunOptions["editWorker"]> =>
   (worker) => ({ ...worker, durability: worker.durability === null ? null : { ...worker.durability, ...change } });
@@ -175,10 +178,16 @@ const cases: readonly {
   {
     check: "clock",
     fails: [
+      ["the round trip was 150 ms", { editWorker: clock({ offsetMs: 3, roundTripMs: 150 }) }],
+      ["it moved by 60 ms", { editWorker: firstWorker(clock({ end: { offsetMs: 60, roundTripMs: 0.6 } })) }],
       [
-        "the round trip was 150 ms",
-        { editWorker: (worker) => ({ ...worker, clock: { offsetMs: 3, roundTripMs: 150 } }) },
+        "it moved by more than failover is judged to",
+        {
+          editWorker: clock({ end: { offsetMs: -31, roundTripMs: 0.6 } }),
+          objectives: [{ metric: "failover", max: "300ms" }],
+        },
       ],
+      ["the wall clock was set back an hour", { editWorker: firstWorker(clock({ wallStepMs: -3_600_000 })) }],
       [
         "a worker started beside the others",
         { editWorker: firstWorker((worker) => ({ ...worker, startAtMs: worker.startAtMs + 700 })) },
@@ -220,16 +229,31 @@ const cases: readonly {
       ],
     ],
     warns: [
-      [
-        "the round trip was 12 ms",
-        { editWorker: (worker) => ({ ...worker, clock: { offsetMs: 3, roundTripMs: 12 } }) },
-      ],
+      ["it was compared once", { editWorker: clock({ end: null }) }],
+      ["it drifted by 10 ms", { editWorker: clock({ end: { offsetMs: 10, roundTripMs: 0.6 } }) }],
+      ["the round trip was 12 ms", { editWorker: clock({ roundTripMs: 12 }) }],
     ],
     passes: [
       [
         "offsets differ, well known",
-        { editWorker: firstWorker((worker) => ({ ...worker, clock: { offsetMs: 4_000, roundTripMs: 4 } })) },
+        {
+          editWorker: firstWorker(
+            clock({ offsetMs: 4_000, roundTripMs: 4, end: { offsetMs: 4_000.5, roundTripMs: 4 } }),
+          ),
+        },
       ],
+      [
+        "it seems to move, within what the exchanges leave open",
+        { editWorker: clock({ end: { offsetMs: 30, roundTripMs: 62 } }) },
+      ],
+      [
+        "it drifted by less than a tenth of the failover bound",
+        {
+          editWorker: clock({ end: { offsetMs: 2, roundTripMs: 0.4 } }),
+          objectives: [{ metric: "failover", max: "5s" }],
+        },
+      ],
+      ["the wall clock was read a little late", { editWorker: clock({ wallStepMs: -3 }) }],
     ],
   },
   {

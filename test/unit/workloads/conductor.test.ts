@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
+import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runToken } from "../../../components/kubernetes/identity.ts";
 import { runTokenHeader, timeReplySchema } from "../../../schema/run.ts";
+import { RunStore } from "../../../workloads/conductor/store.ts";
 import { runKeyHex, Stage, tokenOf, until } from "./support/processes.ts";
 
 let stage: Stage;
@@ -141,6 +144,69 @@ describe("files", () => {
     for (const path of ["..%2f..%2fstate.json", "workers/..%2f..%2f..%2frun-key"]) {
       expect([400, 404]).toContain((await stage.ask(run, `files/${path}`)).status);
     }
+  });
+});
+
+describe("a volume that fills up", () => {
+  // Whatever is written to these paths gets the kernel's own "no space left on device".
+  const fill = async (run: string, name: string): Promise<void> => {
+    const folder = path.join(stage.folder, "data/runs", run, "files/workers/0");
+    await mkdir(folder, { recursive: true });
+    for (let part = 1; part < 10; part += 1) {
+      await symlink("/dev/full", path.join(folder, `${name}.${part}.part`));
+    }
+  };
+
+  test("a file it has no room for is refused with 507, kept in no part, and the run says why", async () => {
+    const { run } = stage.publish();
+    await stage.startConductor();
+    await fill(run, "events.parquet");
+    const refused = await put(run, "events.parquet", "abc");
+    expect(refused.status).toBe(507);
+    expect(await refused.text()).toMatch(/volume is full.*ENOSPC.*then run again/);
+    expect((await stage.ask(run, "files/workers/0/events.parquet")).status).toBe(404);
+    expect((await stage.status(run)).problem).toMatch(/volume is full/);
+    expect((await put(run, "worker.json", "{}")).status).toBe(201);
+  });
+
+  test("a driver whose results find no room ends with exit 4 and the reason, at once", async () => {
+    const spec = stage.publish();
+    await stage.startConductor();
+    await fill(spec.run, "events.parquet");
+    const driver = await stage.startDriver(spec);
+    expect(await driver.exitCode(), driver.output).toBe(4);
+    expect(driver.output).toMatch(/events\.parquet.*507.*volume is full/);
+    expect(driver.output).not.toContain("trying again");
+  });
+
+  test("a new run takes the place of the oldest complete ones, never of one under way", async () => {
+    const keptRun = async (name: string, startAtMs: number, complete: boolean): Promise<void> => {
+      const folder = path.join(stage.folder, "data/runs", name);
+      await mkdir(path.join(folder, "files"), { recursive: true });
+      await writeFile(path.join(folder, "files/spec.json"), JSON.stringify(stage.publish({ run: name })));
+      const worker = { pod: "a", node: "b", joinedAtMs: startAtMs, doneAtMs: complete ? startAtMs : null };
+      const state = { firstJoinAtMs: startAtMs, startAtMs, workers: [worker], faults: [], complete };
+      await writeFile(path.join(folder, "state.json"), JSON.stringify(state));
+    };
+    for (let age = 0; age < 13; age += 1) {
+      await keptRun(`old-${age}`, Date.now() - age * 60_000, true);
+    }
+    await keptRun("under-way", Date.now() - 30_000, false);
+    await mkdir(path.join(stage.folder, "data/runs/foreign"), { recursive: true });
+    const data = path.join(stage.folder, "data");
+    // No volume has less than nothing free, and every one has less than twice its size.
+    const retentionOf = (scarceShare: number) => ({ keep: 11, keepWhenScarce: 12, scarceShare });
+    expect(await RunStore.expendable(data, retentionOf(0), "new")).toEqual(["old-12", "old-11"]);
+    expect(await RunStore.expendable(data, retentionOf(2), "new")).toEqual(["old-12"]);
+    expect(await RunStore.expendable(data, retentionOf(2), "old-12")).toEqual([]);
+    const { run } = stage.publish({ run: "new" });
+    await stage.startConductor();
+    expect((await stage.ask(run, "status")).status).toBe(200);
+    const left = await readdir(path.join(stage.folder, "data/runs"));
+    const old = left.filter((name) => name.startsWith("old-")).map((name) => Number(name.slice(4)));
+    expect([2, 10]).toContain(old.length); // by the room on the machine's own disk
+    expect(old.sort((a, b) => a - b)).toEqual(old.map((_, age) => age));
+    expect(left).toEqual(expect.arrayContaining(["new", "under-way", "foreign"]));
   });
 });
 

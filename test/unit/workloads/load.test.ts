@@ -1,11 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { decodeHistogram, percentilesMs } from "../../../analysis/histogram.ts";
 import type { RunSpec } from "../../../schema/run.ts";
 import { intendedTimes, maxInFlightOf, usersOf } from "../../../workloads/core/arrival.ts";
 import { uniformChoice, weightedChoice, zipfianChoice } from "../../../workloads/core/choice.ts";
 import type { OperationContext, Outcome } from "../../../workloads/core/connector.ts";
+import { EventLog } from "../../../workloads/core/events.ts";
 import { type Completed, Load, type LoadPlan } from "../../../workloads/core/load.ts";
 import { seededRandom } from "../../../workloads/core/random.ts";
+import { Recorder } from "../../../workloads/core/recorder.ts";
 import { VirtualClock } from "./support/virtual-clock.ts";
 
 const open = (ratePerSecond: number, process: "uniform" | "poisson" = "uniform") =>
@@ -194,6 +197,35 @@ describe("load", () => {
     const service = p99(ended.map(({ sentUs, completedUs }) => completedUs - sentUs));
     expect(Math.abs(latency - 0.9e6) / 0.9e6).toBeLessThan(0.05);
     expect(service).toBe(1000); // off by a factor of 900
+  });
+
+  test("what is reported of a stall of 1 s in 10 is the truth, and what a closed loop would report is not", async () => {
+    const reported = async (changes: Partial<Spec>) => {
+      const clock = new VirtualClock(1000e6);
+      const spec: Spec = {
+        ...{ seed: 7, workers: 1, operations: { ping: 1 }, arrival: open(100), timeoutMs: 30_000 },
+        ...changes,
+      };
+      const events = new EventLog(0);
+      const recorder = new Recorder(["ping"], 1000e6, 1000e6, events);
+      const plan = { spec, worker: 0, startUs: 1000e6, endUs: 1100e6 };
+      await clock.runUntil(new Load(plan, { ping: () => stalling(clock) }, clock, recorder).run());
+      const { ping } = recorder.finish(clock.nowUs());
+      if (ping === undefined) {
+        throw new Error("nothing was recorded");
+      }
+      return { latency: percentilesMs(decodeHistogram(ping.latency)), sent: ping.sent };
+    };
+    const truthMs = 900;
+    const uniform = await reported({});
+    expect(uniform.sent).toBe(10_000);
+    expect(Math.abs((uniform.latency?.p99 ?? 0) - truthMs) / truthMs).toBeLessThan(0.05);
+    const poisson = await reported({ arrival: open(400, "poisson") });
+    expect(Math.abs((poisson.latency?.p99 ?? 0) - truthMs) / truthMs).toBeLessThan(0.05);
+    // One user at the same rate, 100/s: each stall delays one operation and holds back the other 99.
+    const closed = await reported({ arrival: { kind: "closed", users: 1, thinkTimeMs: 9 } });
+    expect(closed.sent).toBeGreaterThan(9_000);
+    expect(closed.latency?.p99).toBeLessThan(2);
   });
 
   test("what exceeds the limit in flight is dropped and counted, and nothing else is", async () => {
