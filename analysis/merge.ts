@@ -70,7 +70,11 @@ const intervalMs = 1000;
  * Intervals of all workers as one time series. Runs of more than `maxPoints` seconds are put together in stretches of
  * several seconds, by merging histograms, so that each percentile stays one of all its operations.
  */
-export function timeline(workers: readonly WorkerData[], warmupMs: number, maxPoints = 600): TimePoint[] {
+export function timeline(
+  workers: readonly Pick<WorkerData, "result">[],
+  warmupMs: number,
+  maxPoints = 600,
+): TimePoint[] {
   const intervals = workers.flatMap((worker) =>
     Object.values(worker.result.operations).flatMap((operation) => operation.intervals),
   );

@@ -42,7 +42,7 @@ export function renderSummary(summary: Summary, options: RenderOptions): string 
 }
 
 /** Text from outside, without what would steer a terminal. */
-function clean(text: string): string {
+export function clean(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
   return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f]/g, " ");
 }
@@ -162,7 +162,12 @@ function durability({ durability: found }: Summary): string {
 const visibleLength = (text: string): number => stripVTControlCharacters(text).length;
 
 /** Columns two spaces apart; `align` has one letter a column, l or r. */
-function table(head: readonly string[], rows: readonly (readonly string[])[], paint: Paint, align: string): string {
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  paint: Paint,
+  align: string,
+): string {
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => visibleLength(row[column] ?? ""))),
   );
@@ -178,7 +183,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[], pa
 }
 
 /** Breaks a sentence at spaces; lines after the first are indented. */
-function wrapText(text: string, width: number, indent: number): string {
+export function wrapText(text: string, width: number, indent: number): string {
   const lines: string[] = [];
   let line = text.slice(0, text.length - text.trimStart().length);
   for (const word of text.trimStart().split(" ")) {

@@ -1,6 +1,8 @@
 import { Command, CommanderError } from "commander";
 import { EnvironmentError, exitCodes, InputError, RunFailure } from "../schema/errors.ts";
+import { baselineCommand } from "./commands/baseline.ts";
 import { ciCommand } from "./commands/ci.ts";
+import { compareCommand } from "./commands/compare.ts";
 import { destroyCommand } from "./commands/destroy.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { envCommand } from "./commands/env.ts";
@@ -33,6 +35,8 @@ for (const command of [
   renderCommand(start),
   resultsCommand(start),
   reportCommand(start),
+  compareCommand(start),
+  baselineCommand(start),
   localCommand(start),
   doctorCommand(start),
   initCommand(start),
