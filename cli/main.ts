@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { EnvironmentError, exitCodes, InputError, RunFailure } from "../schema/errors.ts";
 import { baselineCommand } from "./commands/baseline.ts";
+import { bisectCommand } from "./commands/bisect.ts";
 import { ciCommand } from "./commands/ci.ts";
 import { compareCommand } from "./commands/compare.ts";
 import { destroyCommand } from "./commands/destroy.ts";
@@ -37,6 +38,7 @@ for (const command of [
   reportCommand(start),
   compareCommand(start),
   baselineCommand(start),
+  bisectCommand(start),
   localCommand(start),
   doctorCommand(start),
   initCommand(start),

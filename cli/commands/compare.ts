@@ -7,6 +7,7 @@ import { renderComparison, renderComparisonMarkdown } from "../../analysis/compa
 import { writeAtomically } from "../../analysis/summary.ts";
 import type { Comparison, ComparisonOutcome } from "../../schema/comparison.ts";
 import { exitCodes, InputError } from "../../schema/errors.ts";
+import { listed } from "../options.ts";
 import type { CommonOptions, Session } from "../session.ts";
 import { type ReadSide, readSide } from "../sides.ts";
 
@@ -66,9 +67,6 @@ export function compareCommand(start: (options: CompareCommandOptions) => Sessio
       process.exitCode = comparisonExitCodes[comparison.document.outcome];
     });
 }
-
-/** Options that may be repeated, and take several values with commas between. */
-const listed = (text: string, before: readonly string[] = []): string[] => [...before, ...text.split(",")];
 
 async function compareSides(
   runs: readonly string[],
