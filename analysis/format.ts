@@ -63,6 +63,10 @@ export function formatBounds(objective: {
     .join(" and ");
 }
 
+/** A time to replicate; without a number it is over the deadline. */
+export const spreadText = (ms: number | null, deadlineMs: number): string =>
+  ms === null ? `> ${formatMs(deadlineMs)}` : formatMs(ms);
+
 /** `1 worker`, `2 workers`. */
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${formatCount(count)} ${count === 1 ? one : many}`;

@@ -1,10 +1,17 @@
-import { metricKind, type Objective, percentileNames } from "../schema/objectives.ts";
+import {
+  isReplicationMetric,
+  metricKind,
+  type Objective,
+  percentileNames,
+  replicationMetric,
+} from "../schema/objectives.ts";
 import type { ObjectiveResult } from "../schema/summary.ts";
 import type { WholeRun } from "./checks/check.ts";
 import type { Failover } from "./failover.ts";
-import { formatMetric } from "./format.ts";
+import { formatMetric, formatMs } from "./format.ts";
 import { percentilesMs } from "./histogram.ts";
 import { answeredWellBetween } from "./merge.ts";
+import { replicationMetrics } from "./replication-summary.ts";
 
 /** Metrics by name, in the unit of their kind (ms, 1/s, ratio, count); one without a value is absent. */
 export type Metrics = Readonly<Record<string, number>>;
@@ -17,6 +24,7 @@ export type Metrics = Readonly<Record<string, number>>;
  * - `<op>.rate`: answered well during the measure phase, per second.
  * - `<op>.latency.*`: of all answers, failures with their duration.
  * - `failover`: longest over the faults; 0 when none disturbed a write; no value when one was not recovered from.
+ * - `persisted_ratio`, `replicated_ratio`, `replication.*`: see replication-summary.ts.
  */
 export function metricsOf(run: WholeRun): Metrics {
   const { spec, totals, startAtMs } = run;
@@ -52,7 +60,7 @@ export function metricsOf(run: WholeRun): Metrics {
   if (typeof failover === "number") {
     metrics.failover = failover;
   }
-  return metrics;
+  return { ...metrics, ...replicationMetrics(run.replication) };
 }
 
 function lostWrites({ workers }: WholeRun): number | undefined {
@@ -119,7 +127,23 @@ function whyNoValue(metric: string, run: WholeRun | null): string {
     const failover = longestFailover(run.failovers);
     return typeof failover === "string" ? failover : "no fault acted";
   }
+  if (isReplicationMetric(metric)) {
+    return whyNotReplicated(metric, run);
+  }
   return metricKind(metric, [...run.totals.keys()]) === undefined
     ? "no such operation was sent"
     : "no operation was answered";
+}
+
+function whyNotReplicated(metric: string, { replication }: WholeRun): string {
+  if (replication === null) {
+    return "replication was not observed";
+  }
+  const { scope } = replicationMetric(metric) ?? {};
+  if (typeof scope === "number" && !replication.members.some(({ endpoint }) => endpoint.ordinal === scope)) {
+    return `there is no member ${scope}`;
+  }
+  return replication.all.events === 0
+    ? "no write was acknowledged"
+    : `it is over the deadline of ${formatMs(replication.deadlineMs)}`;
 }

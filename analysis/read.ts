@@ -19,12 +19,15 @@ import { type RunSpec, runSpecSchema, runSpecVersion } from "../schema/run.ts";
 import type { Reason } from "../schema/summary.ts";
 import { type EventTable, readEvents } from "./events.ts";
 import { decodeHistogram } from "./histogram.ts";
+import { type ReplicationTable, readReplication } from "./replication-table.ts";
 
 /** What one worker delivered, checked. */
 export interface WorkerData {
   readonly index: number;
   readonly result: WorkerResult;
   readonly events: EventTable;
+  /** Null where replication was not observed. */
+  readonly replication: ReplicationTable | null;
 }
 
 /** A run folder as far as it could be read; a part is absent exactly when `damage` says why. */
@@ -160,7 +163,7 @@ export async function readRun(folder: string): Promise<RunData> {
   }
   const workers: WorkerData[] = [];
   for (const index of await workerIndices(folder, spec?.workers ?? conductor?.workers.length, damage)) {
-    const worker = take(await readWorker(folder, index, run));
+    const worker = take(await readWorker(folder, index, run, spec));
     if (worker !== null) {
       workers.push(worker);
     }
@@ -201,7 +204,12 @@ async function workerIndices(folder: string, expected: number | undefined, damag
   return Array.from({ length: expected }, (_, index) => index);
 }
 
-async function readWorker(folder: string, index: number, run: string | undefined): Promise<Read<WorkerData>> {
+async function readWorker(
+  folder: string,
+  index: number,
+  run: string | undefined,
+  spec: RunSpec | null,
+): Promise<Read<WorkerData>> {
   const file = `workers/${index}/worker.json`;
   const document = await readDocument(folder, file, workerResultSchema, workerResultVersion);
   if ("reason" in document) {
@@ -220,11 +228,30 @@ async function readWorker(folder: string, index: number, run: string | undefined
       return { reason: damaged(file, `operations.${operation}.${broken}`) };
     }
   }
-  const eventsFile = `workers/${index}/events.parquet`;
+  const events = await readTable(folder, `workers/${index}/events.parquet`, (path) => readEvents(path, index));
+  if ("reason" in events) {
+    return events;
+  }
+  if (spec?.replication === undefined) {
+    return { value: { index, result, events: events.value, replication: null } };
+  }
+  if (result.replication === undefined) {
+    return { reason: damaged(file, "it does not say how replication was observed, which the run asked for") };
+  }
+  const members = spec.endpoints.map(({ ordinal }) => ordinal);
+  const replication = await readTable(folder, `workers/${index}/replication.parquet`, (path) =>
+    readReplication(path, index, members),
+  );
+  return "reason" in replication
+    ? replication
+    : { value: { index, result, events: events.value, replication: replication.value } };
+}
+
+async function readTable<T>(folder: string, file: string, read: (path: string) => Promise<T>): Promise<Read<T>> {
   try {
-    return { value: { index, result, events: await readEvents(join(folder, eventsFile), index) } };
+    return { value: await read(join(folder, file)) };
   } catch (error) {
-    return { reason: codeOf(error) === "ENOENT" ? missing(eventsFile) : damaged(eventsFile, messageOf(error)) };
+    return { reason: codeOf(error) === "ENOENT" ? missing(file) : damaged(file, messageOf(error)) };
   }
 }
 

@@ -11,6 +11,8 @@ import { percentilesMs } from "./histogram.ts";
 import { operationTotals } from "./merge.ts";
 import { judgeObjectives, type Metrics, metricsOf } from "./objectives.ts";
 import { type RunData, readRun, type WorkerData } from "./read.ts";
+import { replicationOf } from "./replication.ts";
+import { nodesOf, replicationSummary } from "./replication-summary.ts";
 import { judgeValidity } from "./validity.ts";
 import { verdictOf } from "./verdict.ts";
 
@@ -72,6 +74,7 @@ function wholeRun(data: RunData): WholeRun | null {
     objectives: experiment.objectives,
     totals: operationTotals(workers),
     failovers: failovers(workers, conductor.faults, measureFromMs, judged),
+    replication: replicationOf(spec, workers),
   };
 }
 
@@ -97,6 +100,9 @@ function summaryOf(data: RunData, whole: WholeRun | null): Summary {
     metrics: { ...metrics },
     operations: whole === null ? {} : operationsOf(whole, metrics),
     durability: whole === null ? null : durabilityOf(whole),
+    ...(whole?.replication
+      ? { replication: replicationSummary(whole.replication), nodes: nodesOf(whole.replication) }
+      : {}),
     faults: (conductor?.faults ?? []).map((fault, position) => {
       const failover = whole?.failovers[position];
       return {

@@ -9,6 +9,7 @@ import {
   formatRate,
   formatRatio,
   plural,
+  spreadText,
 } from "./format.ts";
 
 /** How a summary is drawn. */
@@ -36,6 +37,7 @@ export function renderSummary(summary: Summary, options: RenderOptions): string 
     operations(summary.operations, paint),
     faults(summary, paint),
     durability(summary),
+    replication(summary, paint),
     remarks("Warnings", summary.warnings, paint, wrap),
   ];
   return `${sections.filter((section) => section !== "").join("\n\n")}\n`;
@@ -157,6 +159,38 @@ function durability({ durability: found }: Summary): string {
   }
   const unread = found.keys_unread === 0 ? "" : `, ${plural(found.keys_unread, "key")} could not be read`;
   return `${plural(found.acknowledged, "acknowledged write")} checked on ${plural(found.keys_checked, "key")}: ${formatCount(found.lost)} lost${unread}.`;
+}
+
+function replication({ replication: found, nodes }: Summary, paint: Paint): string {
+  if (found === undefined || found.events === 0) {
+    return "";
+  }
+  const share = (ratio: number | null): string => (ratio === null ? "-" : formatRatio(ratio));
+  const times = (spread: typeof found.all_ms): string[] =>
+    [spread.p50, spread.p99, spread.p999, spread.max].map((ms) => spreadText(ms, found.deadline_ms));
+  const rows = [
+    [
+      "every member",
+      formatCount(found.events),
+      share(found.persisted_ratio),
+      share(found.replicated_ratio),
+      ...times(found.all_ms),
+    ],
+    [`${found.majority} of ${nodes?.length ?? 0}`, "", "", "", ...times(found.majority_ms)],
+    ...(nodes ?? []).map((node) => [
+      clean(node.pod),
+      formatCount(node.accepted),
+      share(node.persisted_ratio),
+      share(node.replicated_ratio),
+      ...times(node.replication_ms),
+    ]),
+  ];
+  return table(
+    ["replication to", "accepted", "persisted", "replicated", "p50", "p99", "p99.9", "max"],
+    rows,
+    paint,
+    "lrrrrrrr",
+  );
 }
 
 const visibleLength = (text: string): number => stripVTControlCharacters(text).length;

@@ -17,6 +17,8 @@ export const thresholds = {
   maxOwnShare: 0.5,
   /** Event loop delay at p99: answers wait this long to be noticed. */
   eventLoopDelayMs: 20,
+  /** Reports of a feed may wait this long (p99) in it and in the driver; the same step as the event loop's. */
+  feedLagMs: 20,
   /** Share of the measure phase the driver stood throttled by its CPU limit. */
   maxThrottledShare: 0.05,
   /** The clock offset is known to half the round trip; 5 ms is noticed, 100 ms moves fault marks visibly. */

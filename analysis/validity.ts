@@ -4,6 +4,7 @@ import { clockCheck } from "./checks/clock.ts";
 import { agreementCheck, durabilityCheck, failoverCheck, sampleCheck } from "./checks/data.ts";
 import { busyCheck, saturationCheck, warmupCheck } from "./checks/driver.ts";
 import { faultsCheck, workersCheck } from "./checks/protocol.ts";
+import { replicationCheck } from "./checks/replication.ts";
 import { plural } from "./format.ts";
 import type { RunData } from "./read.ts";
 
@@ -18,6 +19,7 @@ export const dataChecks: readonly Check<WholeRun>[] = [
   sampleCheck,
   durabilityCheck,
   failoverCheck,
+  replicationCheck,
   warmupCheck,
 ];
 

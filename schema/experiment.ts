@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Problem } from "./errors.ts";
 import { faultSchema } from "./faults.ts";
-import { objectiveSchema } from "./objectives.ts";
+import { isReplicationMetric, objectiveSchema, replicationMetric } from "./objectives.ts";
 import { observeSchema } from "./observe.ts";
 import { systems } from "./systems/index.ts";
 import { durationSchema, rateSchema } from "./units.ts";
@@ -163,6 +163,10 @@ export function crossFieldProblems(experiment: Experiment): Problem[] {
     }
   });
   experiment.objectives.forEach((objective, index) => {
+    if (isReplicationMetric(objective.metric)) {
+      problems.push(...replicationProblems(experiment, objective.metric, `objectives[${index}].metric`));
+      return;
+    }
     const operation = objective.metric.includes(".") ? objective.metric.split(".")[0] : undefined;
     if (operation !== undefined && !(operation in experiment.workload.operations)) {
       problems.push({
@@ -187,6 +191,23 @@ export function crossFieldProblems(experiment: Experiment): Problem[] {
     });
   }
   return problems;
+}
+
+function replicationProblems(experiment: Experiment, metric: string, path: string): Problem[] {
+  if (experiment.observe.replication === undefined) {
+    return [
+      {
+        path,
+        rule: `replication is not observed, so ${metric} would have no value.`,
+        fix: "Add observe: {replication: {deadline: 10s}} or drop the objective.",
+      },
+    ];
+  }
+  const scope = replicationMetric(metric)?.scope;
+  const members = experiment.network.replicas;
+  return typeof scope === "number" && scope >= members
+    ? [{ path, rule: `there is no member ${scope} among ${members}.`, fix: `Write 0 to ${members - 1}.` }]
+    : [];
 }
 
 /** What is allowed but probably not meant. */

@@ -12,7 +12,35 @@ const wholeRunMetrics: Readonly<Record<string, MetricKind>> = {
   achieved_ratio: "ratio",
   lost_writes: "count",
   failover: "duration",
+  persisted_ratio: "ratio",
+  replicated_ratio: "ratio",
 };
+
+/** What a `replication` metric is about: a majority, one member by its ordinal, or, without a name, every member. */
+const replicationScope = /^(majority|0|[1-9]\d{0,3})$/;
+
+/**
+ * The parts of a metric of time-to-replicate, `replication[.<majority|ordinal>].<percentile>`; undefined for others.
+ */
+export function replicationMetric(
+  metric: string,
+): { scope: "all" | "majority" | number; percentile: PercentileName } | undefined {
+  const [family, ...rest] = metric.split(".");
+  const percentile = percentileNames.find((name) => name === rest.at(-1));
+  if (family !== "replication" || percentile === undefined || rest.length > 2) {
+    return undefined;
+  }
+  const [scope] = rest;
+  if (rest.length === 1 || scope === undefined) {
+    return { scope: "all", percentile };
+  }
+  return replicationScope.test(scope) ? { scope: scope === "majority" ? scope : Number(scope), percentile } : undefined;
+}
+
+/** Whether a metric has a value only where replication is observed. */
+export function isReplicationMetric(metric: string): boolean {
+  return metric === "persisted_ratio" || metric === "replicated_ratio" || replicationMetric(metric) !== undefined;
+}
 
 /**
  * The kind of a metric name, or undefined when no such metric exists. All are of the measure phase.
@@ -20,11 +48,19 @@ const wholeRunMetrics: Readonly<Record<string, MetricKind>> = {
  * `success_ratio` (answered well by offered), `achieved_ratio` (answered well in the phase by offered), `lost_writes`,
  * `failover` (longest recovery after a fault), and per operation `<op>.success_ratio`, `<op>.rate` (answered well per
  * second) and `<op>.latency.<p50|p90|p95|p99|p999|max>` (from the intended send time).
+ *
+ * Where replication is observed, of acknowledged writes: `persisted_ratio` (showed at the member that acknowledged
+ * them), `replicated_ratio` (showed at every member within the deadline), and how long after the acknowledgement they
+ * showed at every member, `replication.<percentile>`, at a majority, `replication.majority.<percentile>`, and at one
+ * member, `replication.<ordinal>.<percentile>`.
  */
 export function metricKind(metric: string, operations: readonly string[]): MetricKind | undefined {
   const whole = wholeRunMetrics[metric];
   if (whole !== undefined) {
     return whole;
+  }
+  if (replicationMetric(metric) !== undefined) {
+    return "duration";
   }
   const [operation, family, percentile, ...rest] = metric.split(".");
   if (operation === undefined || !operations.includes(operation) || rest.length > 0) {
@@ -47,6 +83,7 @@ function metricForms(operations: readonly string[]): string[] {
     `${operation}.success_ratio`,
     `${operation}.rate`,
     `${operation}.latency.<${percentileNames.join("|")}>`,
+    `replication[.<majority|ordinal>].<${percentileNames.join("|")}>`,
   ];
 }
 

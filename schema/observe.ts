@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { replicationSchema } from "./replication.ts";
 import { durationSchema, sizeSchema } from "./units.ts";
 
 const tracesSchema = z
@@ -20,6 +21,7 @@ export const observeSchema = z
       .default(false)
       .meta({ description: "Scrape network, conductor, collector and containers with Prometheus." }),
     traces: tracesSchema.optional(),
+    replication: replicationSchema.optional(),
     grafana: z
       .boolean()
       .default(false)
@@ -47,6 +49,6 @@ export const observeSchema = z
       }),
   })
   .prefault({})
-  .meta({ description: "What watches the run: metrics, traces and where they are shown." });
+  .meta({ description: "What watches the run: metrics, traces and where they are shown, and how writes spread." });
 
 export type Observe = z.output<typeof observeSchema>;

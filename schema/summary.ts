@@ -14,6 +14,16 @@ const percentilesMs = z.strictObject({
   max: z.number(),
 });
 
+/** Times to replicate; null where the percentile is over the deadline, or there was no event. */
+const spreadMs = z.strictObject({
+  p50: z.number().nullable(),
+  p90: z.number().nullable(),
+  p95: z.number().nullable(),
+  p99: z.number().nullable(),
+  p999: z.number().nullable(),
+  max: z.number().nullable(),
+});
+
 export const verdicts = ["pass", "fail", "invalid"] as const;
 export type Verdict = (typeof verdicts)[number];
 
@@ -99,6 +109,43 @@ export const summarySchema = z.strictObject({
       lost: z.int(),
     })
     .nullable(),
+  /** How acknowledged writes of the measure phase spread; absent where it was not observed. */
+  replication: z
+    .strictObject({
+      /** After its acknowledgement, a write was to show at every member within this. */
+      deadline_ms: z.number(),
+      /** Acknowledged writes, and of these the ones of which some member may have been missed. */
+      events: z.int(),
+      unknown: z.int(),
+      /** Showed at the member that acknowledged them; at every member within the deadline. Unknown ones count against it. */
+      persisted_ratio: z.number().nullable(),
+      replicated_ratio: z.number().nullable(),
+      /** From the acknowledgement until a write showed at every member, and at a majority. */
+      all_ms: spreadMs,
+      majority_ms: spreadMs,
+      /** Members that make a majority. */
+      majority: z.int(),
+      /** Every time above may be off by this much, to either side. */
+      error_ms: z.number(),
+    })
+    .optional(),
+  /** The same for each member; absent where it was not observed. */
+  nodes: z
+    .array(
+      z.strictObject({
+        group: z.string(),
+        ordinal: z.int(),
+        pod: z.string(),
+        /** Writes it acknowledged, and the share of these that showed at it; null without any. */
+        accepted: z.int(),
+        persisted_ratio: z.number().nullable(),
+        /** Share of all acknowledged writes that showed at it within the deadline. */
+        replicated_ratio: z.number().nullable(),
+        unknown: z.int(),
+        replication_ms: spreadMs,
+      }),
+    )
+    .optional(),
   faults: z.array(
     faultEvidenceSchema.extend({
       /** From the act to the first write acknowledged after the last failed or delayed one; null when none was disturbed. */

@@ -5,6 +5,7 @@ import type { RunSpec } from "../../schema/run.ts";
 import type { Failover } from "../failover.ts";
 import type { OperationTotals } from "../merge.ts";
 import type { WorkerData } from "../read.ts";
+import type { Replication } from "../replication.ts";
 
 /** What the spec and the conductor say; enough to see whether everybody took part. */
 export interface Protocol {
@@ -22,6 +23,8 @@ export interface WholeRun extends Protocol {
   readonly totals: ReadonlyMap<string, OperationTotals>;
   /** By position in `conductor.faults`. */
   readonly failovers: readonly Failover[];
+  /** Null where replication was not observed. */
+  readonly replication: Replication | null;
 }
 
 /** Something a check found. A failure makes the run invalid; a warning does not. */

@@ -6,6 +6,7 @@ import { document, type Section } from "./document.ts";
 import { distributionFigure, timeFigures } from "./figures.ts";
 import { memberFigures } from "./heatmap.ts";
 import { type Html, html, nothing, table } from "./html.ts";
+import { replicationSection } from "./replication.ts";
 import { topologyFigure } from "./topology.ts";
 import { headline, keyFigures, originOf, whyOf } from "./words.ts";
 
@@ -28,6 +29,7 @@ export function renderReport({ data, whole, summary }: Analysis): string {
       },
     faults(summary),
     durability(summary),
+    replicationSection(summary),
     validity(summary),
     circumstances(summary, data.experimentSource),
   ];

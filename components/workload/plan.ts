@@ -13,6 +13,7 @@ export interface RunPlace {
 /** What drivers and conductor are given for one run. */
 export function planRun(experiment: Experiment, run: string, place: RunPlace): RunSpec {
   const { workload } = experiment;
+  const { replication } = experiment.observe;
   return {
     schema: runSpecVersion,
     run,
@@ -44,6 +45,7 @@ export function planRun(experiment: Experiment, run: string, place: RunPlace): R
       atMs: fault.at,
       target: "ordinal" in fault.target ? { ordinal: fault.target.ordinal } : { ...fault.target },
     })),
+    ...(replication === undefined ? {} : { replication: { deadlineMs: replication.deadline } }),
     conductorUrl: place.conductorUrl,
   };
 }
@@ -51,8 +53,12 @@ export function planRun(experiment: Experiment, run: string, place: RunPlace): R
 /** Seconds allowed for pulling images, meeting at the barrier, reading back written keys and delivering results. */
 const overheadSeconds = 240;
 
-/** Longest a run may take, in seconds: its phases, the last operation's time-out and a fixed overhead. */
+/**
+ * Longest a run may take, in seconds: its phases, the last operation's time-out, the wait until writes show everywhere,
+ * and a fixed overhead.
+ */
 export function runDeadlineSeconds(experiment: Experiment): number {
   const { phases, timeout } = experiment.workload;
-  return Math.ceil((phases.warmup + phases.measure + phases.cooldown + timeout) / 1000) + overheadSeconds;
+  const replication = experiment.observe.replication?.deadline ?? 0;
+  return Math.ceil((phases.warmup + phases.measure + phases.cooldown + timeout + replication) / 1000) + overheadSeconds;
 }

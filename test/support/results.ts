@@ -13,6 +13,7 @@ import {
   workerResultVersion,
 } from "../../schema/results.ts";
 import { type FaultEvidence, type RunSpec, runSpecVersion } from "../../schema/run.ts";
+import { replicationResultOf, type SimulatedReplication, writeReplication } from "./replication-results.ts";
 
 /** Maker of run folders for tests: simulated operations on a virtual clock, written with the libraries drivers use. */
 
@@ -61,6 +62,8 @@ export interface RunOptions {
   /** When the leader was killed, after the start of the measure phase; null for a run without faults. */
   readonly killAtMs?: number | null;
   readonly objectives?: readonly Readonly<Record<string, string | number>>[];
+  /** How acknowledged writes spread; without it replication is not observed. */
+  readonly replication?: SimulatedReplication;
   /** Changes to what is written, to make runs that are damaged, dishonest or unlucky. */
   readonly editOperations?: (operations: SimulatedOperation[]) => SimulatedOperation[];
   readonly editSpec?: (spec: RunSpec) => unknown;
@@ -89,7 +92,8 @@ export function logNormal(random: () => number, median: number, sigma: number): 
   return median * Math.exp(sigma * normal);
 }
 
-type Settings = Required<Omit<RunOptions, "outage" | `edit${string}`>> & Pick<RunOptions, "outage">;
+type Optional = "outage" | "replication";
+type Settings = Required<Omit<RunOptions, Optional | `edit${string}`>> & Pick<RunOptions, Optional>;
 
 function settingsOf(options: RunOptions): Settings {
   return {
@@ -112,6 +116,7 @@ function settingsOf(options: RunOptions): Settings {
       { metric: "get.latency.p99", max: "5s" },
     ],
     ...(options.outage === undefined ? {} : { outage: options.outage }),
+    ...(options.replication === undefined ? {} : { replication: options.replication }),
   };
 }
 
@@ -194,6 +199,9 @@ export async function makeRunFolder(folder: string, options: RunOptions = {}): P
     await mkdir(join(folder, `workers/${index}`), { recursive: true });
     await writeJson(join(folder, `workers/${index}/worker.json`), options.editWorker?.(worker) ?? worker);
     writeEvents(join(folder, `workers/${index}/events.parquet`), options.editEvents?.(own, index) ?? own);
+    if (settings.replication !== undefined) {
+      writeReplication(join(folder, `workers/${index}/replication.parquet`), settings.replication, own, startAtMs);
+    }
   }
   return operations;
 }
@@ -243,6 +251,7 @@ function specOf(settings: Settings): RunSpec {
       settings.killAtMs === null
         ? []
         : [{ index: 0, kind: "kill", atMs: settings.killAtMs, target: { role: "leader", count: 1 } }],
+    ...(settings.replication === undefined ? {} : { replication: { deadlineMs: settings.replication.deadlineMs } }),
     conductorUrl: "http://conductor.kv-local.svc.cluster.local:8070",
   };
 }
@@ -267,6 +276,9 @@ function experimentYaml(settings: Settings): string {
     faults:
       settings.killAtMs === null ? [] : [{ at: `${settings.killAtMs}ms`, kind: "kill", target: { role: "leader" } }],
     objectives: settings.objectives,
+    ...(settings.replication === undefined
+      ? {}
+      : { observe: { replication: { deadline: `${settings.replication.deadlineMs}ms` } } }),
   });
 }
 
@@ -388,6 +400,7 @@ function workerOf(settings: Settings, index: number, own: readonly SimulatedOper
       maxInFlight: 12,
     },
     durability: { acknowledged: writes.length, keysChecked: 500, keysUnread: 0, lost: 0, examples: [] },
+    ...(settings.replication === undefined ? {} : { replication: replicationResultOf(settings.replication, own) }),
   };
 }
 

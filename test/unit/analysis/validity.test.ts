@@ -3,6 +3,7 @@ import { operationsNeeded, thresholds } from "../../../analysis/thresholds.ts";
 import { dataChecks, protocolChecks } from "../../../analysis/validity.ts";
 import type { ConductorResult, WorkerResult } from "../../../schema/results.ts";
 import type { FaultEvidence, RunSpec } from "../../../schema/run.ts";
+import type { SimulatedReplication } from "../../support/replication-results.ts";
 import type { RunOptions, SimulatedOperation } from "../../support/results.ts";
 import { analysed, failedChecks, remarkedChecks } from "./run.ts";
 
@@ -54,6 +55,22 @@ const missedBySlowNetwork: RunOptions = {
   serviceMs: () => 50,
   objectives: [{ metric: "get.latency.p90", max: "20ms" }],
 };
+
+/** Writes show everywhere after 60 ms, changed by the test; `bound` is on the share that did. */
+const replication = (
+  changes: Partial<SimulatedReplication>,
+  objective: Readonly<Record<string, string | number>>,
+): RunOptions => ({
+  replication: { deadlineMs: 1_000, delayMs: () => 60, ...changes },
+  objectives: [objective],
+});
+/** Of every so many writes, what became of it at one member is this. */
+const oneIn =
+  (share: number, delayMs: number) =>
+  (write: number, member: number): number =>
+    member === 2 && write % share === 0 ? delayMs : 60;
+const slowReports = { members: { lagMs: { p50: 10, p99: 50, max: 80 } } };
+const shareOf = (min: number) => ({ metric: "replicated_ratio", min });
 
 /** What makes a check fail a run, and what it must let pass although it looks alike. */
 const cases: readonly {
@@ -354,6 +371,22 @@ const cases: readonly {
     ],
   },
   {
+    check: "replication",
+    fails: [
+      ["what may have been missed decides", replication({ delayMs: oneIn(50, Number.NaN) }, shareOf(0.999))],
+      ["reports waited, and a bound is missed", replication(slowReports, { metric: "replication.p50", max: "30ms" })],
+      ["too few writes are judged", replication({}, { metric: "replication.1.p999", max: "10s" })],
+    ],
+    warns: [
+      ["some may have been missed", replication({ delayMs: oneIn(50, Number.NaN) }, shareOf(0.9))],
+      ["reports waited", replication(slowReports, { metric: "replication.p50", max: "1s" })],
+    ],
+    passes: [
+      ["some never showed", replication({ delayMs: oneIn(5, Number.POSITIVE_INFINITY) }, shareOf(0.999))],
+      ["some showed too late", replication({ delayMs: oneIn(5, 9_000) }, shareOf(0.999))],
+    ],
+  },
+  {
     check: "warm-up",
     fails: [],
     warns: [
@@ -393,7 +426,10 @@ test("every check is tested both ways", () => {
 });
 
 test("a good run passes every check", async () => {
-  const { summary } = await analysed({ outage: { fromMs: 4_002, forMs: 800, manner: "refused" } });
+  const { summary } = await analysed({
+    ...replication({}, shareOf(1)),
+    outage: { fromMs: 4_002, forMs: 800, manner: "refused" },
+  });
   expect(summary.reasons).toEqual([]);
   expect(summary.warnings).toEqual([]);
   expect(summary.checks.map((check) => check.outcome)).toEqual(summary.checks.map(() => "passed"));

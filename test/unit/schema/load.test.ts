@@ -40,6 +40,17 @@ describe("an experiment file", () => {
     });
   });
 
+  test("takes objectives on replication where it is observed", () => {
+    const { experiment } = parseExperiment(
+      `${good}observe: {replication: {deadline: 3s}}
+objectives: [{metric: replicated_ratio, min: 1}, {metric: replication.2.p999, max: 1s}, {metric: replication.majority.p50, max: 5ms}]
+`,
+      "x.yaml",
+    );
+    expect(experiment.observe.replication).toEqual({ deadline: 3_000 });
+    expect(experiment.objectives.map(({ kind }) => kind)).toEqual(["ratio", "duration", "duration"]);
+  });
+
   test("reports every problem at once, each with line and path", () => {
     const problems = problemsOf(`schema: orrery/v1
 name: Upper
@@ -72,6 +83,21 @@ workload:
     ["an unknown operation", good.replace("put: 1", "push: 1"), /unknown key "push"|push/],
     ["no operation", good.replace("{put: 1, get: 9}", "{}"), /name at least one operation/],
     ["both arrivals", good.replace("{rate: 100/s}", "{rate: 100/s, users: 3}"), /arrival is open|unknown key/],
+    [
+      "replication judged and not observed",
+      `${good}objectives: [{metric: replicated_ratio, min: 1}]\n`,
+      /replication is not observed/,
+    ],
+    [
+      "a member that is not there",
+      `${good}observe: {replication: {}}\nobjectives: [{metric: replication.3.p99, max: 1s}]\n`,
+      /there is no member 3 among 3/,
+    ],
+    [
+      "a share of replication that is none",
+      `${good}observe: {replication: {}}\nobjectives: [{metric: replication.all.p99, max: 1s}]\n`,
+      /no metric "replication\.all\.p99"/,
+    ],
     ["a fault past the end", `${good}faults: [{at: 10s, kind: kill, target: {role: leader}}]\n`, /faults\[0\]\.at/],
     ["a fault on nobody", `${good}faults: [{at: 1s, kind: kill, target: {ordinal: 3}}]\n`, /no member 3 among 3/],
     ["a role nobody holds", `${good}faults: [{at: 1s, kind: kill, target: {role: king}}]\n`, /faults\[0\]\.target/],

@@ -105,6 +105,45 @@ test("users of a closed arrival never have more than one operation in flight eac
   expect(operations.put?.succeeded).toBeGreaterThan(100);
 });
 
+test("acknowledged writes are followed to every member, and one that lags or never shows them is found out", async () => {
+  const [, lagging, silent] = stage.members;
+  if (lagging === undefined || silent === undefined) {
+    throw new Error("three members are set");
+  }
+  lagging.feed.delayMs = 150;
+  silent.feed.delayMs = Number.POSITIVE_INFINITY;
+  const spec = stage.publish({ workers: 2, replication: { deadlineMs: 2_000 } });
+  const conductor = await stage.startConductor();
+  const drivers = [await stage.startDriver(spec, 0), await stage.startDriver(spec, 1)];
+  for (const driver of drivers) {
+    expect(await driver.exitCode(), driver.output).toBe(0);
+  }
+  await stage.untilComplete(spec.run, conductor);
+  for (const worker of [0, 1]) {
+    const { replication, durability } = await stage.workerResult(spec.run, worker);
+    const rows = await stage.rows(spec.run, "replication.parquet", worker);
+    expect(rows).toHaveLength((durability?.acknowledged ?? 0) * 3);
+    const after = (member: number): number[] =>
+      rows
+        .filter((row) => row.member === member && row.seen_us !== null)
+        .map((row) => Number((row.seen_us as bigint) - (row.accepted_us as bigint)) / 1000);
+    expect(after(0)).toHaveLength(rows.length / 3);
+    expect(after(1)).toHaveLength(rows.length / 3);
+    // It shows each write 150 ms after it was made, which is before the acknowledgement has arrived.
+    const sent = rows
+      .filter((row) => row.member === 1)
+      .map((row) => Number((row.seen_us as bigint) - (row.sent_us as bigint)));
+    expect(Math.min(...sent)).toBeGreaterThan(149_000);
+    expect(after(2)).toEqual([]);
+    expect(new Set(rows.filter((row) => row.member === 2).map((row) => row.state))).toEqual(new Set(["missing"]));
+    expect(replication?.events).toBe(rows.length / 3);
+    expect(replication?.members.map(({ gaps }) => gaps)).toEqual([[], [], []]);
+  }
+  // Each worker asked for its own keys, and where a stream broke off on a busy machine, from where it was.
+  const asked = new Set(lagging.feed.asked.map((query) => query.replace(/&after=\d+$/, "")));
+  expect(asked).toEqual(new Set(["prefix=w0-", "prefix=w1-"]));
+});
+
 test("a driver that is told to stop delivers what it has", async () => {
   const spec = stage.publish({ phases: { warmupMs: 0, measureMs: 60_000, cooldownMs: 0 } });
   const conductor = await stage.startConductor();

@@ -179,8 +179,13 @@ export class Stage {
   }
 
   async events(run: string, worker = 0): Promise<Record<string, unknown>[]> {
-    const copy = join(this.folder, "events.parquet");
-    await writeFile(copy, await this.file(run, `workers/${worker}/events.parquet`));
+    return await this.rows(run, "events.parquet", worker);
+  }
+
+  /** Rows of a parquet file that a worker delivered. */
+  async rows(run: string, file: string, worker = 0): Promise<Record<string, unknown>[]> {
+    const copy = join(this.folder, file);
+    await writeFile(copy, await this.file(run, `workers/${worker}/${file}`));
     return await parquetReadObjects({ file: await asyncBufferFromFile(copy) });
   }
 

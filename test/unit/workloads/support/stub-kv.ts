@@ -1,17 +1,21 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Endpoint } from "../../../../schema/run.ts";
+import { StubFeed, StubLog } from "./stub-feed.ts";
 
 /** What a stub member does with requests for keys; `applied-504` does the write and then claims not to know. */
 export type Behaviour = "serve" | "503" | "504" | "applied-504" | "hang" | "reset" | "drop-writes";
 
 /**
  * A stand-in for one member of nodes/kv: its HTTP contract over loopback, with a store that several members may share.
- * It replicates nothing; it shows what the connector makes of answers, not what the network does.
+ * It replicates nothing; it shows what the connector makes of answers, not what the network does. Its feed tells what
+ * any member wrote, when the test wants it told.
  */
 export class StubMember {
   readonly ordinal: number;
   readonly store: Map<string, string>;
+  readonly feed = new StubFeed();
+  readonly #log: StubLog;
   behaviour: Behaviour = "serve";
   role = "follower";
   leaderPid: number | null = null;
@@ -22,9 +26,11 @@ export class StubMember {
   #server: Server;
   #port = 0;
 
-  constructor(ordinal: number, store: Map<string, string>) {
+  constructor(ordinal: number, store: Map<string, string>, log: StubLog) {
     this.ordinal = ordinal;
     this.store = store;
+    this.#log = log;
+    log.feeds.push(this.feed);
     this.#server = this.#make();
   }
 
@@ -40,6 +46,7 @@ export class StubMember {
 
   /** As a killed process: connections are cut, new ones refused. */
   async stop(): Promise<void> {
+    this.feed.stop();
     if (!this.#server.listening) {
       return;
     }
@@ -66,6 +73,10 @@ export class StubMember {
     if (url.pathname === "/status") {
       const { ordinal, role, leaderPid: leader } = this;
       send(response, 200, { pid: ordinal + 1, ordinal, role, leader });
+      return;
+    }
+    if (url.pathname === "/feed") {
+      this.feed.answer(url.searchParams, response);
       return;
     }
     this.requests.push(`${request.method} ${request.url}`);
@@ -105,7 +116,7 @@ export class StubMember {
   #serve(request: IncomingMessage, response: ServerResponse, url: URL): void {
     const found = this.store.get(decodeURIComponent(url.pathname.slice("/kv/".length)));
     if (request.method !== "GET") {
-      send(response, 200, { index: this.requests.length });
+      send(response, 200, { index: this.#log.write(decodeURIComponent(url.pathname.slice("/kv/".length))) });
     } else if (found === undefined) {
       send(response, 404, { error: "no such key", code: "not_found" });
     } else {
@@ -121,7 +132,8 @@ function send(response: ServerResponse, status: number, body: unknown): void {
 /** Members over one store; the first leads. */
 export async function startStubNetwork(count: number): Promise<StubMember[]> {
   const store = new Map<string, string>();
-  const members = Array.from({ length: count }, (_, ordinal) => new StubMember(ordinal, store));
+  const log = new StubLog();
+  const members = Array.from({ length: count }, (_, ordinal) => new StubMember(ordinal, store, log));
   for (const member of members) {
     await member.start();
     member.role = member.ordinal === 0 ? "leader" : "follower";

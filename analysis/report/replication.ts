@@ -1,0 +1,40 @@
+import type { Summary } from "../../schema/summary.ts";
+import { formatCount, formatMs, formatRatio, plural, spreadText } from "../format.ts";
+import type { Section } from "./document.ts";
+import { html, table } from "./html.ts";
+
+const percentiles = ["p50", "p90", "p95", "p99", "p999", "max"] as const;
+const figures = (head: string) => ({ head, figures: true });
+const share = (ratio: number | null): string => (ratio === null ? "none" : formatRatio(ratio));
+
+/** How acknowledged writes spread; null where it was not observed, or nothing was written. */
+export function replicationSection({ replication: found, nodes = [] }: Summary): Section | null {
+  if (found === undefined || found.events === 0) {
+    return null;
+  }
+  const times = (spread: typeof found.all_ms): string[] =>
+    percentiles.map((name) => spreadText(spread[name], found.deadline_ms));
+  const content = html`<p>${plural(found.events, "acknowledged write")} were followed to every member: ${share(found.persisted_ratio)} showed at the member that acknowledged them, ${share(found.replicated_ratio)} at every member within ${formatMs(found.deadline_ms)}.</p>
+${table(
+  "From the acknowledgement of a write until it showed there",
+  [{ head: "at" }, ...["p50", "p90", "p95", "p99", "p99.9", "max"].map(figures)],
+  [
+    ["every member", ...times(found.all_ms)],
+    [`${found.majority} of ${nodes.length}, a majority`, ...times(found.majority_ms)],
+    ...nodes.map((node) => [node.pod, ...times(node.replication_ms)]),
+  ],
+)}
+${table(
+  "Shares of writes by member",
+  [{ head: "member" }, ...["acknowledged", "persisted there", "replicated there", "unknown"].map(figures)],
+  nodes.map((node) => [
+    node.pod,
+    formatCount(node.accepted),
+    share(node.persisted_ratio),
+    share(node.replicated_ratio),
+    formatCount(node.unknown),
+  ]),
+)}
+<p class="note">0 ms: it showed there before its writer was told. Each time may be off by ${formatMs(found.error_ms)} to either side.</p>`;
+  return { id: "replication", title: "Replication", content };
+}
