@@ -21,8 +21,11 @@ workload:
   parameters: {keys: 50, valueSize: 64B}
 faults:
   - {at: 5s, kind: kill, target: {role: leader}}
+observe: {replication: {deadline: 120s}}
 objectives:
   - {metric: lost_writes, max: 0}
+  - {metric: persisted_ratio, min: 1}
+  - {metric: replicated_ratio, min: 1}
   - {metric: success_ratio, min: 0.95}
   - {metric: failover, max: 15s}
 `;
@@ -72,6 +75,22 @@ describe.skipIf(!cluster.available)("kv on the local cluster", () => {
     expect(summary.durability?.keys_checked).toBeGreaterThan(50);
   });
 
+  test("every acknowledged write showed at every member in the end, the killed one included, and when is known", () => {
+    const { replication, nodes = [], operations } = summary;
+    const good = (name: string): number => (operations[name]?.count ?? 0) - (operations[name]?.errors ?? 0);
+    expect(replication).toMatchObject({ persisted_ratio: 1, replicated_ratio: 1, unknown: 0, majority: 2 });
+    expect(replication?.events).toBe(good("put") + good("delete"));
+    expect(nodes.map((node) => node.ordinal)).toEqual([0, 1, 2]);
+    for (const { replication_ms: times, accepted } of nodes) {
+      expect(accepted).toBeGreaterThan(0);
+      expect(times.max).toBeGreaterThanOrEqual(times.p50 ?? Number.NaN);
+    }
+    // While the killed member was away, it showed nothing: some writes took as long as its return.
+    const [fault] = summary.faults;
+    const killed = nodes.find((node) => node.pod === fault?.members[0]?.pod);
+    expect(killed?.replication_ms.max).toBeGreaterThan(500);
+  });
+
   test("the leader was killed, proved, and another took over", () => {
     const [fault] = summary.faults;
     expect(fault).toMatchObject({ kind: "kill", applied: true });
@@ -100,6 +119,7 @@ describe.skipIf(!cluster.available)("kv on the local cluster", () => {
         "spec.json",
         "summary.json",
         "workers/0/events.parquet",
+        "workers/0/replication.parquet",
         "workers/1/worker.json",
       ]),
     );

@@ -59,8 +59,12 @@ export class ReplicationWatch {
   #unclaimed = 0;
   #endUs = Number.POSITIVE_INFINITY;
 
-  /** Opens the feeds; the load need not wait for them. */
-  constructor(plan: ReplicationPlan, observe: Observe, clock: Clock) {
+  /**
+   * Opens the feeds; the load need not wait for them.
+   *
+   * @param over Closes them whatever else happens.
+   */
+  constructor(plan: ReplicationPlan, observe: Observe, clock: Clock, over: AbortSignal) {
     this.#plan = plan;
     this.#observe = observe;
     this.#clock = clock;
@@ -76,6 +80,7 @@ export class ReplicationWatch {
           caughtUp: (covers, at) => this.#caughtUp(member, covers, at),
         }),
     );
+    over.addEventListener("abort", () => this.#ended.abort(), { once: true });
     this.#following = Promise.all(this.#watches.map((watch) => this.#follow(watch)));
   }
 

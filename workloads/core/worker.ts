@@ -46,16 +46,27 @@ export async function runWorker(task: WorkerTask, stop: AbortSignal): Promise<vo
   const conductor = new ConductorClient({ url: spec.conductorUrl, run: spec.run, token: task.token, worker });
   const beginTelemetry = await loadTelemetry(spec, task);
   const folder = await mkdtemp(join(tmpdir(), "orrery-driver-"));
+  const over = new AbortController();
   try {
     const wallLead = wallLeadMs();
     const startAtMs = await conductor.join({ pod: task.pod, node: task.node }, joinLimitMs, stop);
     const offset = await conductor.clockOffset(stop);
     log("info", "every worker is there", { worker, startAtMs, ...offset });
-    const measured = await measure(task, { connector, conductor, startAtMs, offset, wallLead, stop, beginTelemetry });
+    const measured = await measure(task, {
+      connector,
+      conductor,
+      startAtMs,
+      offset,
+      wallLead,
+      stop,
+      beginTelemetry,
+      over: over.signal,
+    });
     await deliver(conductor, folder, measured);
     const { user, system } = process.cpuUsage();
     log("info", "results are delivered", { worker, cpuSeconds: (user + system) / 1e6 });
   } finally {
+    over.abort();
     await connector.close();
     await conductor.close();
     await rm(folder, { recursive: true, force: true });
@@ -71,6 +82,8 @@ interface Scene {
   readonly wallLead: number;
   readonly stop: AbortSignal;
   readonly beginTelemetry: BeginTelemetry;
+  /** The worker has ended, well or badly. */
+  readonly over: AbortSignal;
 }
 
 interface Measured {
@@ -88,7 +101,7 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
   const events = new EventLog(worker);
   const recorder = new Recorder(Object.keys(spec.operations), startUs, measureUs, events);
   const writes = new WriteLog();
-  const replication = watchReplication(task, scene.connector, clock);
+  const replication = watchReplication(task, scene, clock);
   const telemetry = scene.beginTelemetry(measureUs);
   const observer: LoadObserver = {
     offered: recorder.offered.bind(recorder),
@@ -107,6 +120,7 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
   scene.stop.addEventListener("abort", stopLoad, { once: true });
 
   const ended = new AbortController();
+  scene.over.addEventListener("abort", () => ended.abort(), { once: true });
   const reports = reportProgress(clock, recorder, scene.conductor, { startUs, measureUs, endUs }, ended.signal);
   const health = watchHealth(clock, measureUs, endUs, scene.stop);
   await sleepUntil(clock, startUs, scene.stop);
@@ -158,7 +172,7 @@ async function readClockAgain({ conductor, offset, wallLead, stop }: Scene): Pro
 }
 
 /** Follows writes to every member where the run asks for it. */
-function watchReplication({ spec, worker }: WorkerTask, connector: Connector, clock: Clock) {
+function watchReplication({ spec, worker }: WorkerTask, { connector, over }: Scene, clock: Clock) {
   if (spec.replication === undefined) {
     return undefined;
   }
@@ -167,7 +181,7 @@ function watchReplication({ spec, worker }: WorkerTask, connector: Connector, cl
     throw new Error(`members of ${spec.system} have no feed; drop observe.replication from the experiment.`);
   }
   const { endpoints, timeoutMs } = spec;
-  return new ReplicationWatch({ endpoints, timeoutMs, worker, ...spec.replication }, observe, clock);
+  return new ReplicationWatch({ endpoints, timeoutMs, worker, ...spec.replication }, observe, clock, over);
 }
 
 /** The phases as planned, cut off where the worker was stopped. */

@@ -144,6 +144,17 @@ test("acknowledged writes are followed to every member, and one that lags or nev
   expect(asked).toEqual(new Set(["prefix=w0-", "prefix=w1-"]));
 });
 
+test("a driver whose connector fails ends with exit 4, open feeds or not", async () => {
+  for (const member of stage.members) {
+    member.behaviour = "nonsense";
+  }
+  const spec = stage.publish({ replication: { deadlineMs: 60_000 } });
+  await stage.startConductor();
+  const driver = await stage.startDriver(spec);
+  expect(await driver.exitCode(), driver.output).toBe(4);
+  expect(driver.output).toContain("not valid JSON");
+});
+
 test("a driver that is told to stop delivers what it has", async () => {
   const spec = stage.publish({ phases: { warmupMs: 0, measureMs: 60_000, cooldownMs: 0 } });
   const conductor = await stage.startConductor();

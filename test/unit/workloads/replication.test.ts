@@ -36,7 +36,12 @@ async function observed(
   const clock = new VirtualClock(startUs);
   const peers = Array.from({ length: count }, (_, ordinal) => new StubPeer(ordinal, clock));
   const endpoints = peers.map(({ endpoint }) => endpoint);
-  const watch = new ReplicationWatch({ endpoints, deadlineMs, timeoutMs: 5_000, worker: 0 }, observeOf(peers), clock);
+  const watch = new ReplicationWatch(
+    { endpoints, deadlineMs, timeoutMs: 5_000, worker: 0 },
+    observeOf(peers),
+    clock,
+    never,
+  );
   act({ clock, peers, watch });
   const folder = await mkdtemp(join(tmpdir(), "orrery-replication-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
@@ -129,7 +134,7 @@ describe("what is seen", () => {
     const clock = new VirtualClock(startUs);
     const peer = new StubPeer(0, clock);
     const plan = { endpoints: [peer.endpoint], deadlineMs: 60_000, timeoutMs: 1_000, worker: 0 };
-    const watch = new ReplicationWatch(plan, observeOf([peer]), clock);
+    const watch = new ReplicationWatch(plan, observeOf([peer]), clock, never);
     watch.completed(acknowledged("a", startUs), true);
     await clock.runUntil(watch.settled(AbortSignal.abort()).then(() => watch.stop()));
     const folder = await mkdtemp(join(tmpdir(), "orrery-replication-"));
@@ -222,6 +227,7 @@ describe("a feed that breaks off", () => {
         await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
       },
       clock,
+      never,
     );
     for (const [event, us] of [
       ["2", 900_000],

@@ -4,7 +4,7 @@ import type { Endpoint } from "../../../../schema/run.ts";
 import { StubFeed, StubLog } from "./stub-feed.ts";
 
 /** What a stub member does with requests for keys; `applied-504` does the write and then claims not to know. */
-export type Behaviour = "serve" | "503" | "504" | "applied-504" | "hang" | "reset" | "drop-writes";
+export type Behaviour = "serve" | "503" | "504" | "applied-504" | "hang" | "reset" | "drop-writes" | "nonsense";
 
 /**
  * A stand-in for one member of nodes/kv: its HTTP contract over loopback, with a store that several members may share.
@@ -104,6 +104,9 @@ export class StubMember {
         return;
       case "reset":
         request.socket.resetAndDestroy();
+        return;
+      case "nonsense":
+        response.writeHead(200).end("yes");
         return;
       case "drop-writes":
         break;
