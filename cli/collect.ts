@@ -4,7 +4,14 @@ import { dirname, join } from "node:path";
 import type { KubeConfig } from "@kubernetes/client-node";
 import type { z } from "zod";
 import { RunFailure } from "../schema/errors.ts";
-import { fileListSchema, type RunStatus, runStatusSchema, runTokenHeader } from "../schema/run.ts";
+import {
+  fileListSchema,
+  type RunSpec,
+  type RunStatus,
+  runSpecSchema,
+  runStatusSchema,
+  runTokenHeader,
+} from "../schema/run.ts";
 import { type ProxiedService, proxyGet } from "./cluster-client.ts";
 
 /** The conductor as the command line sees it. */
@@ -27,6 +34,11 @@ export class ConductorClient {
   async status(): Promise<RunStatus | undefined> {
     const { status, body } = await proxyGet(this.#config, this.#service, `v1/runs/${this.#run}/status`);
     return status === 200 ? parse(runStatusSchema, body, "status") : undefined;
+  }
+
+  /** What the run was asked for; call it once there is a status. */
+  async spec(): Promise<RunSpec> {
+    return parse(runSpecSchema, await this.#get("files/spec.json"), "spec.json");
   }
 
   /**

@@ -15,6 +15,7 @@ import { reportCommand } from "./commands/report.ts";
 import { resultsCommand } from "./commands/results.ts";
 import { runCommand } from "./commands/run.ts";
 import { upCommand } from "./commands/up.ts";
+import { watchCommand } from "./commands/watch.ts";
 import { Interrupted, interruptSignals } from "./interrupt.ts";
 import { type CommonOptions, openSession } from "./session.ts";
 
@@ -39,6 +40,7 @@ for (const command of [
   compareCommand(start),
   baselineCommand(start),
   bisectCommand(start),
+  watchCommand(start),
   localCommand(start),
   doctorCommand(start),
   initCommand(start),

@@ -9,12 +9,13 @@ import { conductorName, conductorPort } from "../components/workload/conductor.t
 import { runDeadlineSeconds } from "../components/workload/plan.ts";
 import { exitCodes, RunFailure } from "../schema/errors.ts";
 import type { LoadedExperiment } from "../schema/load.ts";
-import type { RunStatus } from "../schema/run.ts";
+import type { RunSpec } from "../schema/run.ts";
 import type { Summary, Verdict } from "../schema/summary.ts";
 import { kubeConfigOf } from "./cluster-client.ts";
 import { ConductorClient } from "./collect.ts";
 import { type Console, formatSeconds } from "./console.ts";
 import { describeEnvironment } from "./environment.ts";
+import { describeLive, liveView } from "./live.ts";
 import type { Session } from "./session.ts";
 import type { ExperimentStack } from "./stack.ts";
 import type { PreparedTarget } from "./targets.ts";
@@ -111,6 +112,7 @@ async function watch(request: RunRequest, conductor: ConductorClient, stop: Abor
   const began = Date.now();
   let deployed = false;
   let lastLine = 0;
+  let spec: RunSpec | undefined;
   while (!stop.aborted) {
     const status = await conductor.status().catch(() => undefined); // not up yet, or restarting: asked again
     if (status?.startAtMs != null) {
@@ -120,7 +122,8 @@ async function watch(request: RunRequest, conductor: ConductorClient, stop: Abor
           `network serves and ${status.workers.length} drivers have met, ${formatSeconds((Date.now() - began) / 1000)} after pulumi up began`,
         );
       }
-      const line = describeStatus(status, request.loaded);
+      spec ??= await conductor.spec().catch(() => undefined); // likewise
+      const line = spec === undefined ? "the load begins" : describeLive(liveView(status, spec));
       if (console.terminal) {
         console.live(line);
       } else if (Date.now() - lastLine > 5_000) {
@@ -148,29 +151,4 @@ async function untilComplete(request: RunRequest, conductor: ConductorClient): P
   throw new RunFailure(
     `run ${request.run} did not end in time; \`kubectl logs deployment/${conductorName}\` says more`,
   );
-}
-
-function describeStatus(status: RunStatus, loaded: LoadedExperiment): string {
-  const { phases } = loaded.experiment.workload;
-  const elapsed = (status.nowMs - (status.startAtMs ?? status.nowMs)) / 1000;
-  const total = (phases.warmup + phases.measure) / 1000;
-  const progress = status.workers.flatMap((worker) => (worker.progress === null ? [] : [worker.progress]));
-  const sum = (pick: (one: (typeof progress)[number]) => number) => progress.reduce((all, one) => all + pick(one), 0);
-  const slowest = Math.max(0, ...progress.map((one) => one.p99Ms ?? 0));
-  const phase =
-    elapsed < 0
-      ? "about to start"
-      : elapsed < phases.warmup / 1000
-        ? "warm-up"
-        : elapsed < total
-          ? "measure"
-          : "finishing";
-  const faults = status.faults.filter((fault) => fault.applied).length;
-  return [
-    `${phase} ${Math.max(0, Math.min(elapsed, total)).toFixed(0)} of ${total} s`,
-    `${sum((one) => one.ratePerSecond).toFixed(0)}/s`,
-    `p99 ${slowest.toFixed(1)} ms`,
-    `${sum((one) => one.failed)} failed`,
-    ...(status.faults.length > 0 ? [`${faults} of ${status.faults.length} faults done`] : []),
-  ].join(" · ");
 }

@@ -84,6 +84,24 @@ export async function openStackOnly(
   return stack;
 }
 
+/** The one stack there is, for commands that need not be told which. */
+export async function onlyStack(session: Session): Promise<ExperimentStack> {
+  const pulumi = await preparePulumi({ console: session.console, signal: session.signals.command });
+  const names = await ExperimentStack.names(pulumi);
+  const [name] = names;
+  const stack = name === undefined ? undefined : await ExperimentStack.open(name, pulumi, session.console);
+  if (stack === undefined || names.length > 1) {
+    throw new InputError([
+      {
+        path: "",
+        rule: names.length === 0 ? "there is no stack here." : `there are the stacks ${names.join(", ")}.`,
+        fix: names.length === 0 ? "`orrery run` makes one." : "Say which, by its name or its experiment's file.",
+      },
+    ]);
+  }
+  return stack;
+}
+
 /** The stack an argument means: an experiment file, or a stack's own name. */
 export async function findStack(argument: string, options: TargetOptions, session: Session): Promise<ExperimentStack> {
   const isFile = /[./]/.test(argument);

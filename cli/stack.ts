@@ -66,6 +66,12 @@ export class ExperimentStack {
     }
   }
 
+  /** Names of all stacks, in order. */
+  static async names(settings: PulumiSettings): Promise<string[]> {
+    const stacks = await (await workspaceOf(settings)).listStacks();
+    return stacks.map(({ name }) => name).sort();
+  }
+
   /** Sets and, for undefined values, removes configuration; keys without the `orrery:` prefix. */
   async configure(values: Readonly<Record<string, string | undefined>>): Promise<void> {
     const current = await this.#allConfig();

@@ -1,8 +1,9 @@
+import type { TargetConnection } from "../components/cluster-target.ts";
 import { imagesOf } from "../components/images.ts";
 import { OrreryHome } from "../local/toolchain/home.ts";
 import { type PulumiEnvironment, pulumiEnvironment } from "../local/toolchain/pulumi.ts";
 import { pulumiTools, resolveTools } from "../local/toolchain/toolchain.ts";
-import { InputError, type Problem } from "../schema/errors.ts";
+import { EnvironmentError, InputError, type Problem } from "../schema/errors.ts";
 import type { Experiment } from "../schema/experiment.ts";
 import type { ReadyCluster, TargetModule, TargetSettings } from "../targets/module.ts";
 import { isTargetName, type TargetName, targetModule, targetNames } from "../targets/modules.ts";
@@ -125,6 +126,22 @@ export async function prepareTarget(
   );
   const pulumi = await preparePulumi(preparing);
   return { ...ready, pulumi, config, kubernetesPlugin: pulumi.kubernetesPlugin };
+}
+
+/**
+ * The cluster a stack was deployed to, by the stack's configuration; nothing is started.
+ *
+ * @throws EnvironmentError when it does not run
+ */
+export async function existingConnection(config: TargetConfig): Promise<TargetConnection> {
+  const { target = "local", context, options } = config;
+  const module = await targetModule(targetName({ target }));
+  const settings = { images: {}, options: options === undefined ? {} : JSON.parse(options) };
+  const found = await module.find(module.complete({ ...settings, ...(context === undefined ? {} : { context }) }));
+  if (found === undefined) {
+    throw new EnvironmentError(`The cluster of target ${target} does not run.`, "`orrery up <experiment>` starts it.");
+  }
+  return found;
 }
 
 /** Finds or makes pulumi, without touching any cluster. */
