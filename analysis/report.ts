@@ -1,8 +1,16 @@
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { InputError } from "../schema/errors.ts";
+import { type Summary, summarySchema } from "../schema/summary.ts";
+import { percentileCurve } from "./histogram.ts";
+import { timeline } from "./merge.ts";
+import type { Overlay } from "./report/figures.ts";
+import { renderIndex } from "./report/index-page.ts";
 import { renderJunit } from "./report/junit.ts";
 import { renderMarkdown } from "./report/markdown.ts";
 import { renderReport } from "./report/page.ts";
 import { analyseRun, writeAtomically } from "./summary.ts";
+import { readTraces } from "./traces.ts";
 
 /** What a run's folder is given to read, by format. */
 export const reportFiles = { html: "report.html", markdown: "report.md", junit: "junit.xml" } as const;
@@ -11,13 +19,17 @@ export type ReportFormat = keyof typeof reportFiles;
 /**
  * Writes `report.html`, `report.md` and `junit.xml` into a run folder, replacing earlier ones, each in one step.
  *
+ * @param overlay What to draw behind the run.
  * @returns The path of each.
  * @throws InputError when there is no such folder.
  */
-export async function writeReports(runFolder: string): Promise<Record<ReportFormat, string>> {
+export async function writeReports(
+  runFolder: string,
+  overlay: Overlay | null = null,
+): Promise<Record<ReportFormat, string>> {
   const analysis = await analyseRun(runFolder);
   const texts: Record<ReportFormat, string> = {
-    html: renderReport(analysis),
+    html: renderReport(analysis, { overlay, traces: await readTraces(runFolder) }),
     markdown: renderMarkdown(analysis.summary),
     junit: renderJunit(analysis.summary),
   };
@@ -27,4 +39,48 @@ export async function writeReports(runFolder: string): Promise<Record<ReportForm
     return file;
   };
   return { html: await write("html"), markdown: await write("markdown"), junit: await write("junit") };
+}
+
+/**
+ * A run as something to draw behind another.
+ *
+ * @throws InputError when there is no such folder, or its results are damaged.
+ */
+export async function overlayOfRun(runFolder: string): Promise<Overlay> {
+  const { whole, summary } = await analyseRun(runFolder);
+  if (whole === null) {
+    const [reason] = summary.reasons;
+    throw new InputError([
+      { path: runFolder, rule: `${reason?.text ?? "it cannot be read whole."}`, fix: "Choose a run that is whole." },
+    ]);
+  }
+  return {
+    name: summary.run,
+    curves: new Map([...whole.totals].map(([name, { latency }]) => [name, percentileCurve(latency)])),
+    timeline: timeline(whole.workers, whole.spec.phases.warmupMs),
+  };
+}
+
+/**
+ * Writes `index.html` into an experiment's folder: its runs, their verdicts, and how the key figures went.
+ *
+ * @param runFolders The runs, oldest first.
+ * @returns The path of the page.
+ */
+export async function writeIndex(experimentFolder: string, runFolders: readonly string[]): Promise<string> {
+  const runs = await Promise.all(
+    runFolders.map(async (folder) => ({ folder: basename(folder), summary: await readSummary(folder) })),
+  );
+  const file = join(experimentFolder, "index.html");
+  await writeAtomically(file, renderIndex(basename(experimentFolder), runs));
+  return file;
+}
+
+/** The summary of a run folder, or undefined where there is none that can be read. */
+export async function readSummary(runFolder: string): Promise<Summary | undefined> {
+  try {
+    return summarySchema.parse(JSON.parse(await readFile(join(runFolder, "summary.json"), "utf8")));
+  } catch {
+    return undefined; // missing, damaged or of another version: the raw results are what counts
+  }
 }

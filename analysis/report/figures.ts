@@ -1,15 +1,25 @@
 import type { Summary } from "../../schema/summary.ts";
 import type { WholeRun } from "../checks/check.ts";
 import { formatMs, formatRate, plural } from "../format.ts";
-import { percentileCurve, percentilesMs } from "../histogram.ts";
+import { type CurvePoint, percentileCurve, percentilesMs } from "../histogram.ts";
 import { type TimePoint, timeline } from "../merge.ts";
 import { type Axis, type Band, type Chart, figure, type Mark, type Series } from "./chart.ts";
 import { type Html, html, table } from "./html.ts";
 
+/** What is drawn behind a run to compare it with: a baseline, or another run. */
+export interface Overlay {
+  readonly name: string;
+  /** Percentile curves by operation. */
+  readonly curves: ReadonlyMap<string, readonly CurvePoint[]>;
+  readonly timeline: readonly TimePoint[];
+}
+
 /** The figures over time, and their numbers as a table. */
-export function timeFigures(run: WholeRun, summary: Summary): Html {
+export function timeFigures(run: WholeRun, summary: Summary, overlay: Overlay | null = null): Html {
   const points = timeline(run.workers, run.spec.phases.warmupMs);
-  return html`${figure(throughput(points, run, summary))}${figure(latencyOverTime(points, run, summary))}
+  const charts = [throughput(points, run, summary), latencyOverTime(points, run, summary)];
+  const behind = overlay === null ? [null, null] : overlaySeries(overlay, points);
+  return html`${charts.map((chart, index) => figure(withSeries(chart, behind[index] ?? null)))}
 <details><summary>The same in numbers</summary>
 ${table(
   "Rates and latency over time; the measure phase begins at 0 s, latency is of what was answered in that second",
@@ -32,6 +42,21 @@ ${table(
 )}</details>
 `;
 }
+
+/** The same two charts' main lines of an overlay, as far as the run itself goes. */
+function overlaySeries({ name, timeline: other }: Overlay, points: readonly TimePoint[]): Series[] {
+  const shown = other.filter((point) => point.startMs < endOf(points));
+  const look = { color: "var(--line-4)", dash: "dotted", width: 1.75 } as const;
+  const rate = { name: `achieved, ${name}`, points: levels(shown, (point) => point.achievedRate), level: true };
+  const p99 = { name: `p99, ${name}`, points: shown.map((point) => [middle(point), point.p99Ms] as const) };
+  return [
+    { ...rate, ...look },
+    { ...p99, ...look },
+  ];
+}
+
+const withSeries = (chart: Chart, series: Series | null): Chart =>
+  series === null ? chart : { ...chart, series: [...chart.series, series] };
 
 const seconds = (value: number): string => `${value} s`;
 const middle = (point: TimePoint): number => (point.startMs + point.widthMs / 2) / 1000;
@@ -208,12 +233,13 @@ const looks = [
 ] as const;
 
 /** Percentile curve of each operation; each nine to the right looks at ten times fewer operations. */
-export function distributionFigure(run: WholeRun): Html {
+export function distributionFigure(run: WholeRun, overlay: Overlay | null = null): Html {
   const curves = [...run.totals].flatMap(([name, operation]) => {
     const percentiles = percentilesMs(operation.latency);
     return percentiles === null ? [] : [{ name, percentiles, points: percentileCurve(operation.latency) }];
   });
-  const all = curves.flatMap((curve) => curve.points);
+  const others = curves.map(({ name }) => overlay?.curves.get(name) ?? []);
+  const all = [...curves.flatMap((curve) => curve.points), ...others.flat()];
   const odds = all.reduce((most, point) => Math.max(most, point.odds), 10);
   return figure({
     id: "distribution",
@@ -226,13 +252,18 @@ export function distributionFigure(run: WholeRun): Html {
       .join(" "),
     x: { log: true, min: 1, max: 10 ** Math.ceil(Math.log10(odds)), format: percentileName },
     y: decades(all.map((point) => point.ms)),
-    series: curves.map(({ name, points }, index) => ({
-      name,
-      width: 2,
-      ...(looks[index % looks.length] ?? looks[0]),
-      points: points.map((point) => [point.odds, point.ms] as const),
-    })),
+    series: [
+      ...curves.map(({ name, points }, index) => curveSeries(name, points, index, 2)),
+      ...others.flatMap((points, index) =>
+        points.length === 0 ? [] : curveSeries(`${curves[index]?.name}, ${overlay?.name}`, points, index, 1),
+      ),
+    ],
   });
+}
+
+function curveSeries(name: string, points: readonly CurvePoint[], index: number, width: number): Series {
+  const look = looks[index % looks.length] ?? looks[0];
+  return { name, width, ...look, points: points.map((point) => [point.odds, point.ms] as const) };
 }
 
 /** 1 is p0, 10 is p90, 100 is p99, 1,000 is p99.9. */

@@ -1,32 +1,47 @@
 import type { Reason, Summary } from "../../schema/summary.ts";
+import type { WholeRun } from "../checks/check.ts";
 import { failoverText, formatBounds, formatCount, formatMetric, formatMs, formatRate, plural } from "../format.ts";
 import { memberGrid } from "../members.ts";
 import type { Analysis } from "../summary.ts";
+import type { Traces } from "../traces.ts";
 import { document, type Section } from "./document.ts";
-import { distributionFigure, timeFigures } from "./figures.ts";
+import { distributionFigure, type Overlay, timeFigures } from "./figures.ts";
 import { memberFigures } from "./heatmap.ts";
 import { type Html, html, nothing, table } from "./html.ts";
 import { replicationSection } from "./replication.ts";
 import { topologyFigure } from "./topology.ts";
+import { traceFigures } from "./waterfall.ts";
 import { headline, keyFigures, originOf, whyOf } from "./words.ts";
+
+/** What a report shows beside the analysis itself. */
+export interface Extras {
+  readonly overlay?: Overlay | null;
+  readonly traces?: Traces;
+}
 
 /**
  * The report of a run as one HTML document: no script, no request, readable on a phone, in the dark and on paper. The
  * same analysis gives the same bytes.
  */
-export function renderReport({ data, whole, summary }: Analysis): string {
+export function renderReport({ data, whole, summary }: Analysis, extras: Extras = {}): string {
+  const { overlay = null, traces = null } = extras;
   const run = whole !== null && whole.totals.size > 0 ? whole : null;
   const grid = run === null ? null : memberGrid(run);
   const sections: (Section | null)[] = [
     objectives(summary),
-    run && { id: "time", title: "Over time", content: timeFigures(run, summary) },
-    run && { id: "percentiles", title: "Latency", content: html`${distributionFigure(run)}${operations(summary)}` },
+    run && { id: "time", title: "Over time", content: timeFigures(run, summary, overlay) },
+    run && {
+      id: "percentiles",
+      title: "Latency",
+      content: html`${distributionFigure(run, overlay)}${operations(summary)}`,
+    },
     run &&
       grid && {
         id: "members",
         title: "Members",
         content: html`${topologyFigure(grid, run, summary)}${memberFigures(grid, run, summary)}`,
       },
+    run && sampled(traces, run),
     faults(summary),
     durability(summary),
     replicationSection(summary),
@@ -38,6 +53,17 @@ export function renderReport({ data, whole, summary }: Analysis): string {
     header: opening(summary),
     sections: sections.filter((section) => section !== null),
   });
+}
+
+function sampled(traces: Traces, run: WholeRun): Section | null {
+  if (traces === null) {
+    return null;
+  }
+  const content =
+    "reason" in traces
+      ? html`<p class="note">${traces.reason}</p>`
+      : traceFigures(traces, run.startAtMs + run.spec.phases.warmupMs);
+  return { id: "sampled", title: "Sampled operations", content };
 }
 
 /** Keeps a number and its unit on one line. */

@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { Command, Option } from "commander";
-import { type ReportFormat, reportFiles } from "../../analysis/report.ts";
+import { overlayOfRun, type ReportFormat, reportFiles, writeIndex } from "../../analysis/report.ts";
 import { InputError } from "../../schema/errors.ts";
 import { runFolders } from "../collect.ts";
 import { announce, judge } from "../run.ts";
@@ -12,6 +12,8 @@ interface ReportOptions extends CommonOptions {
   readonly results: string;
   readonly open?: boolean;
   readonly format?: ReportFormat;
+  readonly index?: boolean;
+  readonly baseline?: string;
 }
 
 /** `orrery report <experiment>[/<run>]`: judge a run again from its raw results. */
@@ -25,11 +27,21 @@ export function reportCommand(start: (options: ReportOptions) => Session): Comma
         Object.keys(reportFiles),
       ),
     )
+    .option("-b, --baseline <run>", "another run to draw behind this one")
+    .option("--index", "make the page over all runs of the experiment instead")
     .option("--open", "open the report in the browser")
     .option("--json", "print the summary as JSON")
     .action(async (argument: string, options: ReportOptions) => {
       const session = start(options);
-      const outcome = await judge(await findRun(resolve(options.results), argument));
+      const results = resolve(options.results);
+      if (options.index === true) {
+        await makeIndex(results, argument, session);
+        return;
+      }
+      const folder = await findRun(results, argument);
+      const overlay =
+        options.baseline === undefined ? null : await overlayOfRun(await findRun(results, options.baseline));
+      const outcome = await judge(folder, overlay);
       if (options.format !== undefined) {
         process.stdout.write(await readFile(outcome.reports[options.format], "utf8"));
       } else {
@@ -42,6 +54,19 @@ export function reportCommand(start: (options: ReportOptions) => Session): Comma
           .unref();
       }
     });
+}
+
+/** `results/<experiment>/index.html`. */
+async function makeIndex(results: string, argument: string, { console }: Session): Promise<void> {
+  const [experiment = ""] = argument.split("/");
+  const folders = await runFolders(results, experiment);
+  if (folders.length === 0) {
+    throw new InputError([
+      { path: argument, rule: `there is no run of it in ${results}.`, fix: "`orrery results` lists them." },
+    ]);
+  }
+  const page = await writeIndex(join(results, experiment), folders);
+  console.result(relative(process.cwd(), page), { page, runs: folders.length });
 }
 
 async function findRun(results: string, argument: string): Promise<string> {

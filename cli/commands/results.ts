@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { Command } from "commander";
-import { type Summary, summarySchema } from "../../schema/summary.ts";
+import { readSummary } from "../../analysis/report.ts";
+import type { Summary } from "../../schema/summary.ts";
 import { experimentNames, runFolders } from "../collect.ts";
 import type { CommonOptions, Session } from "../session.ts";
 
@@ -28,16 +28,6 @@ export function resultsCommand(start: (options: ResultsOptions) => Session): Com
         runs.flatMap(({ summary }) => summary ?? []),
       );
     });
-}
-
-/** The summary of a run folder, or undefined where there is none that can be read. */
-async function readSummary(folder: string): Promise<Summary | undefined> {
-  const text = await readFile(join(folder, "summary.json"), "utf8").catch(() => undefined);
-  if (text === undefined) {
-    return undefined;
-  }
-  const parsed = summarySchema.safeParse(JSON.parse(text));
-  return parsed.success ? parsed.data : undefined;
 }
 
 function describe(folder: string, summary: Summary | undefined): string {

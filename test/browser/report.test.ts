@@ -3,9 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { writeReports } from "../../analysis/report.ts";
+import { overlayOfRun, writeIndex, writeReports } from "../../analysis/report.ts";
+import { analyse } from "../../analysis/summary.ts";
 import { browser, seriousFindings, visit } from "../support/browser.ts";
-import { makeRunFolder, type RunOptions } from "../support/results.ts";
+import { makeRunFolder, type RunOptions, startAtMs } from "../support/results.ts";
+import { tracesOf } from "../support/traces.ts";
 
 const short: RunOptions = { ratePerSecond: 100, warmupMs: 2_000, measureMs: 10_000, killAtMs: 4_000 };
 const outage = { fromMs: 4_002, forMs: 900, manner: "refused" } as const;
@@ -17,6 +19,7 @@ const variants: Readonly<Record<string, RunOptions>> = {
   fail: { ...short, outage, objectives: [{ metric: "get.latency.p50", max: "1us" }] },
   invalid: { ...short, latenessMs: (random) => random() * 40 },
   damaged: { ...short, editWorker: () => ({}) },
+  traced: { ...short, outage },
   long: {
     ...short,
     measureMs: 1_200_000,
@@ -48,8 +51,18 @@ describe.skipIf(!browser.available)("in a browser, the report", () => {
     for (const [name, options] of Object.entries(variants)) {
       const run = join(folder, "kv", name);
       await makeRunFolder(run, { ...options, run: `run-${name}` });
-      files.set(name, (await writeReports(run)).html);
+      if (name === "traced") {
+        const traces = tracesOf({ put: [4, 9, 30], get: [1, 2, 8] }, startAtMs + 3_000);
+        await writeFile(join(run, "traces.json"), JSON.stringify(traces));
+      }
+      const overlay = name === "traced" ? await overlayOfRun(join(folder, "kv", "pass")) : null;
+      files.set(name, (await writeReports(run, overlay)).html);
     }
+    const runs = Object.keys(variants).map((name) => join(folder, "kv", name));
+    for (const run of runs) {
+      await analyse(run);
+    }
+    files.set("index", await writeIndex(join(folder, "kv"), runs));
     running = await browser.start();
   });
   afterAll(async () => {
@@ -57,7 +70,7 @@ describe.skipIf(!browser.available)("in a browser, the report", () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  describe.each(Object.keys(variants))("of a run: %s", (name) => {
+  describe.each([...Object.keys(variants), "index"])("%s", (name) => {
     test.each(["light", "dark"] as const)("makes no error and no request, in the %s", async (scheme) => {
       const { page, errors, requests, bytes, close } = await visit(running, fileOf(name), { scheme });
       expect(await page.locator("h1").count()).toBe(1);

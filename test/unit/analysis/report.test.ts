@@ -1,9 +1,12 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { html } from "../../../analysis/report/html.ts";
 import { renderReport } from "../../../analysis/report/page.ts";
-import { writeReports } from "../../../analysis/report.ts";
-import { makeRunFolder, type RunOptions } from "../../support/results.ts";
+import { overlayOfRun, writeReports } from "../../../analysis/report.ts";
+import { InputError } from "../../../schema/errors.ts";
+import { makeRunFolder, type RunOptions, startAtMs } from "../../support/results.ts";
+import { tracesOf } from "../../support/traces.ts";
 import { analysed, shortRun, temporaryFolder } from "./run.ts";
 
 const outage: RunOptions = { outage: { fromMs: 4_002, forMs: 900, manner: "refused" } };
@@ -211,6 +214,31 @@ describe("the report", () => {
     expect(
       tables.every((one) => one.includes("<caption>") && one.includes('scope="col"') && one.includes('scope="row"')),
     ).toBe(true);
+  });
+
+  test("draws another run behind this one where one is named", async () => {
+    const folder = await temporaryFolder();
+    await makeRunFolder(folder, { ...shortRun, run: "run-1" });
+    const overlay = await overlayOfRun(folder);
+    const analysis = await analysed({ seed: 8 });
+    const report = renderReport(analysis, { overlay });
+    for (const name of ["achieved, run-1", "p99, run-1", "put, run-1", "get, run-1"]) {
+      expect(report).toContain(`</span>${name}</li>`);
+    }
+    expect(renderReport(analysis)).not.toContain(", run-1");
+    await makeRunFolder(folder, { ...shortRun, editWorker: () => ({}) });
+    await expect(overlayOfRun(folder)).rejects.toThrow(InputError);
+  });
+
+  test("shows sampled operations where there are any, and says when they cannot be read", async () => {
+    const folder = await temporaryFolder();
+    await makeRunFolder(folder, shortRun);
+    const page = async (): Promise<string> => await readFile((await writeReports(folder)).html, "utf8");
+    expect(await page()).not.toContain("Sampled operations");
+    await writeFile(join(folder, "traces.json"), JSON.stringify(tracesOf({ get: [1, 5, 9] }, startAtMs + 3_000)));
+    expect(await page()).toContain("get, the slowest: 9 ms");
+    await writeFile(join(folder, "traces.json"), "{");
+    expect(await page()).toContain("traces.json is not whole");
   });
 
   test("is written beside the results, the same bytes each time", async () => {
