@@ -3,13 +3,15 @@ import type { ClusterTarget } from "../components/cluster-target.ts";
 import { EnvironmentError } from "../schema/errors.ts";
 import type { TargetProgram, TargetTraits } from "../targets/module.ts";
 import { builtImages } from "../targets/program-parts.ts";
+import { ingressClassName, storageClassName } from "./cluster/config.ts";
 import { clusterStatus } from "./cluster/index.ts";
 import { OrreryHome } from "./toolchain/home.ts";
 
 const traits: TargetTraits = {
   name: "local",
   exposure: "proxy",
-  storageClass: "standard",
+  ingressClass: ingressClassName,
+  storageClass: storageClassName,
   serviceCidr: "198.19.0.0/17",
   // Requests of the API server come from the node's address or its side of a pod's link; all lie in this range.
   apiServerCidr: "198.18.0.0/15",

@@ -104,6 +104,7 @@ const dataMounts: readonly (readonly [string, string])[] = [
   ["pod-logs", inside.podLogs],
   ["volumes", inside.volumes],
   ["etcd", inside.etcd],
+  ["certificates", inside.certificates],
 ];
 
 function isReplaced(folder: string): boolean {

@@ -6,6 +6,14 @@ import { type ClusterPaths, inside } from "./paths.ts";
 export const clusterDomain = "cluster.local";
 /** Name of the default StorageClass. */
 export const storageClassName = "standard";
+/** IngressClass of the web server that the host can reach. */
+export const ingressClassName = "caddy";
+/** What the ingress controller calls itself; the same as in toolchain/cmd/ingress-controller. */
+const ingressController = "orrery.dev/ingress";
+/** Where Caddy is told its configuration, as its configuration writes it. */
+export const caddyAdmin = `unix/${inside.run}/orrery/caddy.sock`;
+/** Ports of that web server on the node's address. */
+const ingressPorts = [80, 443];
 export const provisionerName = "orrery.dev/volume-provisioner";
 
 /** What a machine can or cannot do that the configuration depends on. */
@@ -174,16 +182,24 @@ export function corefile({ paths }: ConfigInput): string {
 `;
 }
 
+/** What Caddy starts with: where it is told the rest. Nothing is written outside of the cluster's own folders. */
+export function caddyConfig(): string {
+  return json({
+    admin: { listen: caddyAdmin, origins: ["127.0.0.1"], config: { persist: false } },
+    storage: { module: "file_system", root: inside.certificates },
+  });
+}
+
 /**
- * Rules that close the cluster's only way out. The host may open connections to the API server and to nothing else;
- * whatever the cluster itself starts towards the host is dropped. They sit in the mangle table, before and after
+ * Rules that close the cluster's only way out. The host may open connections to the API server and to the
+ * web server that serves Ingress objects, and to nothing else; whatever the cluster itself starts towards the host is dropped. They sit in the mangle table, before and after
  * everything kube-proxy and the CNI plugins write.
  */
 export function closedLinkRules(link: Link): string {
   return `*mangle
 :PREROUTING ACCEPT [0:0]
 :POSTROUTING ACCEPT [0:0]
--A PREROUTING -i eth0 -d ${link.nodeAddress} -p tcp --dport ${apiPort} -j ACCEPT
+${[apiPort, ...ingressPorts].map((port) => `-A PREROUTING -i eth0 -d ${link.nodeAddress} -p tcp --dport ${port} -j ACCEPT`).join("\n")}
 -A PREROUTING -i eth0 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
 -A PREROUTING -i eth0 -j DROP
 -A POSTROUTING -o eth0 -m conntrack ! --ctstate ESTABLISHED,RELATED -j DROP
@@ -246,7 +262,7 @@ export function kwokctlConfig(input: ConfigInput, binaries: Readonly<Record<Cont
 export const controlPlaneNames = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
 export type ControlPlaneName = (typeof controlPlaneNames)[number];
 
-/** Objects every cluster has from the start: the default StorageClass and the DNS Service. */
+/** Objects every cluster has from the start: the default StorageClass and IngressClass, and the DNS Service. */
 export function baseObjects(link: Link) {
   const dnsPorts = [
     { name: "dns", port: 53, protocol: "UDP" },
@@ -263,6 +279,15 @@ export function baseObjects(link: Link) {
       provisioner: provisionerName,
       reclaimPolicy: "Delete",
       volumeBindingMode: "WaitForFirstConsumer",
+    },
+    {
+      apiVersion: "networking.k8s.io/v1",
+      kind: "IngressClass",
+      metadata: {
+        name: ingressClassName,
+        annotations: { "ingressclass.kubernetes.io/is-default-class": "true" },
+      },
+      spec: { controller: ingressController },
     },
     {
       apiVersion: "v1",

@@ -66,7 +66,18 @@ async function stopServices(
       timeoutMs: waitMs + 2_000,
     });
   };
-  await control(["kubelet", "kube-scheduler", "kube-controller-manager", "kube-proxy", "volume-provisioner"], 1_000);
+  await control(
+    [
+      "kubelet",
+      "kube-scheduler",
+      "kube-controller-manager",
+      "kube-proxy",
+      "volume-provisioner",
+      "ingress-controller",
+      "caddy",
+    ],
+    1_000,
+  );
   await stopPods(layout, paths.id);
   await control(["etcd", "containerd"], flushMs);
 }

@@ -38,6 +38,7 @@ export const inside = {
   podLogs: "/var/log/pods",
   volumes: "/var/lib/orrery/volumes",
   etcd: "/var/lib/etcd",
+  certificates: "/var/lib/orrery/certificates",
   cniState: "/run/cni",
 } as const;
 

@@ -90,6 +90,22 @@ export function dnsReady(enterNetwork: readonly string[], nodeAddress: string): 
   };
 }
 
+/** The web server for Ingress objects has the configuration the controller gives it, be it one without any rule. */
+export function ingressReady(nodeAddress: string): ReadinessCheck {
+  return {
+    name: "ingress answers",
+    services: ["ingress-controller", "caddy"],
+    holds: () =>
+      fetch(`http://${nodeAddress}/`, { redirect: "manual", signal: AbortSignal.timeout(1_000) }).then(
+        async (answer) => {
+          await answer.body?.cancel();
+          return true;
+        },
+        () => false, // not listening yet
+      ),
+  };
+}
+
 async function nodeIsReady(api: ClusterApi, name: string): Promise<boolean> {
   const answer = await api.tryGet(`/api/v1/nodes/${name}`);
   if (answer?.status !== 200) return false;

@@ -1,7 +1,7 @@
 import { chmod, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ConfigInput, ControlPlaneName } from "./config.ts";
-import { provisionerName } from "./config.ts";
+import { caddyAdmin, provisionerName } from "./config.ts";
 import { inside } from "./paths.ts";
 
 /** Programs of the toolchain, by name; a part of the toolchain's `Tools`. */
@@ -21,6 +21,8 @@ export const clusterPrograms = [
   "kwokctl",
   "coredns",
   "volume-provisioner",
+  "ingress-controller",
+  "caddy",
   "containerd",
   "containerd-shim-runc-v2",
   "ctr",
@@ -103,6 +105,17 @@ export function nodeServices(input: ConfigInput, programs: ServicePrograms): Ser
         `--kubeconfig=${kubeconfig}`,
         `--root=${inside.volumes}`,
         `--provisioner-name=${provisionerName}`,
+      ],
+    },
+    { name: "caddy", command: [programs.of("caddy"), "run", "--config", `${paths.config}/caddy.json`] },
+    {
+      name: "ingress-controller",
+      command: [
+        programs.of("ingress-controller"),
+        `--kubeconfig=${kubeconfig}`,
+        `--caddy-admin=${caddyAdmin}`,
+        `--storage=${inside.certificates}`,
+        `--address=${link.nodeAddress}`,
       ],
     },
   ];

@@ -9,6 +9,7 @@ import { type BootInput, bootScript } from "./boot-script.ts";
 import { cgroupLayout, makeCgroups } from "./cgroups.ts";
 import {
   baseObjects,
+  caddyConfig,
   cniConfig,
   containerdConfig,
   controlPlaneNames,
@@ -23,7 +24,7 @@ import { writeKubeconfig } from "./kubeconfig.ts";
 import { attach, freeLinks, LinkTaken, reserve } from "./network.ts";
 import type { ClusterPaths } from "./paths.ts";
 import { type ProcessIdentity, signal as sendSignal, waitUntil } from "./processes.ts";
-import { apiReady, clusterReady, dnsReady, nodeReported, waitFor } from "./ready.ts";
+import { apiReady, clusterReady, dnsReady, ingressReady, nodeReported, waitFor } from "./ready.ts";
 import {
   clearServices,
   controlPlaneService,
@@ -102,6 +103,7 @@ export async function boot(context: BootContext): Promise<void> {
     nodeReported(api, input.nodeName, began),
     ...clusterReady(api, input.nodeName),
     dnsReady(enterNetwork, link.nodeAddress),
+    ingressReady(link.nodeAddress),
   ];
   await Promise.all(checks.map((check) => waitFor(check, paths, 60_000, signal)));
 }
@@ -148,7 +150,7 @@ function keptFolders(context: BootContext, programs: ServicePrograms): string[] 
 async function writeFiles(input: BootInput): Promise<void> {
   const { paths } = input;
   const cni = join(paths.config, "cni");
-  const data = ["containerd", "kubelet", "pod-logs", "volumes", "etcd", "tmp"];
+  const data = ["containerd", "kubelet", "pod-logs", "volumes", "etcd", "certificates", "tmp"];
   for (const folder of [cni, paths.logs, ...data.map((name) => join(paths.data, name))]) {
     await mkdir(folder, { recursive: true });
   }
@@ -158,6 +160,7 @@ async function writeFiles(input: BootInput): Promise<void> {
     writeFile(join(paths.config, "kubelet.json"), kubeletConfig(input)),
     writeFile(join(paths.config, "kube-proxy.json"), kubeProxyConfig(input)),
     writeFile(join(paths.config, "Corefile"), corefile(input)),
+    writeFile(join(paths.config, "caddy.json"), caddyConfig()),
     writeFile(paths.bootScript, bootScript(input)),
   ]);
 }
@@ -203,6 +206,7 @@ async function importPause(context: BootContext, programs: ServicePrograms, ente
 async function createBaseObjects(api: ClusterApi, link: Link): Promise<void> {
   const places: Readonly<Record<string, string>> = {
     StorageClass: "/apis/storage.k8s.io/v1/storageclasses",
+    IngressClass: "/apis/networking.k8s.io/v1/ingressclasses",
     Service: "/api/v1/namespaces/kube-system/services",
     EndpointSlice: "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices",
   };

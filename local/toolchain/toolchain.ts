@@ -29,6 +29,8 @@ export const clusterTools = [
   "coredns",
   "pause",
   "volume-provisioner",
+  "ingress-controller",
+  "caddy",
   "containerd",
   "runc",
   "cni-plugins",

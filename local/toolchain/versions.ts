@@ -346,6 +346,32 @@ export const tools = {
       },
     ],
   },
+  "ingress-controller": {
+    version: "1",
+    linuxOnly: true,
+    programs: ["ingress-controller"],
+    build: [
+      {
+        module: "",
+        package: "./toolchain/cmd/ingress-controller",
+        output: "ingress-controller",
+        ldflags: ["-s", "-w"],
+        sources: ["toolchain/cmd/ingress-controller"],
+      },
+    ],
+  },
+  caddy: {
+    version: "distribution",
+    linuxOnly: true,
+    programs: ["caddy"],
+    probe: {
+      program: "caddy",
+      args: ["version"],
+      pattern: /v?(\d+\.\d+\.\d+)/,
+      accepted: { min: "2.6.0", below: "3.0.0" },
+    },
+    packages: { debian: ["caddy"], fedora: ["caddy"] },
+  },
   containerd: {
     version: "distribution",
     linuxOnly: true,

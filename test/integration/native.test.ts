@@ -24,10 +24,13 @@ const goEnvironment = {
   GOMODCACHE: process.env.GOMODCACHE ?? join(home.go, "mod"),
 };
 
-test("the kubernetes plugin: go test", async () => {
-  const { code, stdout, stderr } = await execute("go", ["test", "./plugin/..."], { cwd: "local", env: goEnvironment });
+test("the kubernetes plugin and the ingress controller: go test", async () => {
+  const { code, stdout, stderr } = await execute("go", ["test", "./plugin/...", "./toolchain/cmd/..."], {
+    cwd: "local",
+    env: goEnvironment,
+  });
   expect(code, stdout + stderr).toBe(0);
-  expect(stdout).toMatch(/^ok\s/m);
+  expect(stdout.match(/^ok\s/gm)?.length).toBeGreaterThan(1);
 });
 
 test("the workflows: actionlint", async () => {

@@ -10,6 +10,7 @@ export interface TestCluster {
   readonly home: OrreryHome;
   readonly core: CoreV1Api;
   readonly objects: KubernetesObjectApi;
+  readonly config: KubeConfig;
   readonly image: string;
   readonly nodeAddress: string;
 }
@@ -26,6 +27,7 @@ export async function startCluster(home: OrreryHome): Promise<TestCluster> {
     home,
     core: config.makeApiClient(CoreV1Api),
     objects: KubernetesObjectApi.makeApiClient(config),
+    config,
     image: images[0]?.reference ?? "",
     nodeAddress: info.nodeAddress,
   };
