@@ -3,6 +3,7 @@ import type { TargetModule } from "./module.ts";
 /** The targets of the command line. Each is loaded when it is chosen. */
 const modules = {
   local: async () => (await import("../local/connection.ts")).localModule,
+  minikube: async () => (await import("../minikube/connection.ts")).minikubeModule,
   context: async () => (await import("./context/connection.ts")).contextModule,
 } as const satisfies Readonly<Record<string, () => Promise<TargetModule>>>;
 

@@ -4,6 +4,7 @@ import type { TargetProgram, TargetTraits } from "./module.ts";
 /** The targets of the Pulumi program. Each is loaded when it is chosen, so that none slows the others' previews. */
 const programs: Readonly<Record<string, () => Promise<TargetProgram>>> = {
   local: async () => (await import("../local/target.ts")).localProgram,
+  minikube: async () => (await import("../minikube/target.ts")).minikubeProgram,
   context: async () => (await import("./context/target.ts")).contextProgram,
 };
 

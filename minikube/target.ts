@@ -1,0 +1,23 @@
+import type { TargetProgram, TargetTraits } from "../targets/module.ts";
+import { builtImages, contextProvider } from "../targets/program-parts.ts";
+
+const traits: TargetTraits = {
+  name: "minikube",
+  exposure: "proxy", // node ports are reached on Linux only
+  ingressClass: "nginx",
+  storageClass: "standard",
+  serviceCidr: "10.96.0.0/12",
+  apiServerCidr: "0.0.0.0/0", // Docker chooses the nodes' network; the ports in the policies still hold
+  arch: process.arch === "arm64" ? "arm64" : "amd64",
+  capabilities: { enforcesNetworkPolicy: false, movableVolumes: false },
+};
+
+/** A minikube profile, whose name is its kubeconfig context. */
+export const minikubeProgram: TargetProgram = {
+  traits,
+  create: async ({ context = "orrery", images }) => ({
+    ...traits,
+    provider: contextProvider(context),
+    images: await builtImages("minikube", images),
+  }),
+};
