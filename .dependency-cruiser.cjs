@@ -17,7 +17,7 @@ module.exports = {
     only("analysis-imports-schema", "^analysis/", "^(analysis|schema)/"),
     only(
       "targets-import-the-contract",
-      "^(local|minikube|kind|eks|targets)/",
+      "^(local|minikube|kind|eks|targets)/(?!modules|programs)", // the two registries name every target
       "^($1|local|images|schema|targets|components/cluster-target)",
     ),
     only(

@@ -5,6 +5,7 @@ import { type LoadedExperiment, loadExperiment } from "../schema/load.ts";
 import { targetNames } from "../targets/modules.ts";
 import { type Console, createConsole } from "./console.ts";
 import type { interruptSignals } from "./interrupt.ts";
+import { requireFit } from "./preflight.ts";
 import { ExperimentStack, projectPath } from "./stack.ts";
 import {
   chooseTarget,
@@ -65,6 +66,7 @@ export async function openStack(
     console,
     signal: signals.command,
   });
+  await requireFit(target.connection, loaded.experiment);
   const stack = await ExperimentStack.openOrCreate(stackName(loaded, options), target.pulumi, console);
   await stack.configure({ experiment: projectPath(file), ...target.config });
   return { stack, target };

@@ -1,5 +1,4 @@
 import type { TargetConnection } from "../components/cluster-target.ts";
-import type { BuiltImage } from "../images/build.ts";
 import { EnvironmentError } from "../schema/errors.ts";
 import { imagesToLoad } from "../targets/built-images.ts";
 import { dockerEngine } from "../targets/docker.ts";
@@ -8,6 +7,7 @@ import { defaultKubeconfig } from "../targets/kubeconfig.ts";
 import type { Preparing, TargetModule, TargetSettings } from "../targets/module.ts";
 import * as minikube from "./cli.ts";
 import { minikubePreflight } from "./doctor.ts";
+import { loadImages } from "./images.ts";
 import { type MinikubeOptions, megabytes, optionProblems, readOptions } from "./settings.ts";
 
 /** A minikube profile on Docker: made or started when needed, images built here and loaded. */
@@ -19,7 +19,7 @@ export const minikubeModule: TargetModule = {
     const found = (await minikube.profiles()).find((one) => one.name === profile);
     return found?.running === true ? connectionOf(profile) : undefined;
   },
-  prepare: async (settings, experiment, preparing) => {
+  prepare: async (settings, deployment, preparing) => {
     const options = optionsOf(settings);
     const version = await minikube.version();
     const engine = await dockerEngine(preparing.signal);
@@ -27,7 +27,7 @@ export const minikubeModule: TargetModule = {
     await ensureAddons(options.profile, preparing);
     const connection = connectionOf(options.profile);
     await serverVersion(kubeConfigOf(connection));
-    await loadImages(options.profile, await imagesToLoad(settings, experiment, preparing), preparing);
+    await loadImages(options.profile, await imagesToLoad(settings, deployment, preparing), preparing);
     return {
       connection,
       networkPolicyEnforced: options.cni === "calico" || options.cni === "cilium",
@@ -138,36 +138,5 @@ async function ensureAddons(profile: string, { progress, signal }: Preparing): P
     progress.start(task);
     await minikube.enableAddon(profile, addon, signal);
     progress.done(task);
-  }
-}
-
-/** `minikube image load` has ended well without loading; so the list is read again. */
-async function loadImages(profile: string, built: readonly BuiltImage[], preparing: Preparing): Promise<void> {
-  const { progress, signal } = preparing;
-  const missing = async () => {
-    const present = await minikube.images(profile);
-    return built.filter((image) => !present.has(image.reference));
-  };
-  for (const image of await missing()) {
-    const task = `load image ${image.name} into minikube`;
-    progress.start(task);
-    try {
-      await minikube.loadImage(profile, image.archive, signal);
-    } catch (error) {
-      progress.fail(task, messageOf(error));
-      throw new EnvironmentError(
-        `The image ${image.reference} could not be loaded into minikube: ${messageOf(error)}`,
-        `See that its disk is not full (minikube ssh -p ${profile} -- df -h /var), then run it again.`,
-        { cause: error },
-      );
-    }
-    progress.done(task);
-  }
-  const [lost] = built.length === 0 ? [] : await missing();
-  if (lost !== undefined) {
-    throw new EnvironmentError(
-      `The image ${lost.reference} is not in minikube although it was loaded.`,
-      `Load it by hand and look: minikube image load ${lost.archive} -p ${profile} && minikube image ls -p ${profile}`,
-    );
   }
 }

@@ -15,9 +15,9 @@ const traits: TargetTraits = {
 /** A minikube profile, whose name is its kubeconfig context. */
 export const minikubeProgram: TargetProgram = {
   traits,
-  create: async ({ context = "orrery", images }) => ({
+  create: async (settings, images) => ({
     ...traits,
-    provider: contextProvider(context),
-    images: await builtImages("minikube", images),
+    provider: contextProvider(settings.context ?? "orrery"),
+    images: await builtImages("minikube", settings, images),
   }),
 };
