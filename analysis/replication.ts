@@ -145,8 +145,21 @@ function persistence(tables: readonly ReplicationTable[], ordinal: number, place
 function errorOf(workers: readonly WorkerData[]): number {
   const bounds = workers.flatMap((worker) =>
     (worker.result.replication?.members ?? []).map(
-      ({ roundTripMs, lagMs }) => (roundTripMs ?? 0) + (lagMs?.p99 ?? worker.result.health.eventLoopDelayMs.p99),
+      ({ ordinal, roundTripMs, lagMs }) =>
+        Math.min(roundTripMs ?? Number.POSITIVE_INFINITY, shortestExchangeMs(worker, ordinal)) +
+        (lagMs?.p99 ?? worker.result.health.eventLoopDelayMs.p99),
     ),
   );
-  return Math.max(0, ...bounds);
+  return Math.max(0, ...bounds.filter(Number.isFinite));
+}
+
+/** Of the operations a member answered at the first attempt; infinity when there was none. */
+function shortestExchangeMs({ events }: WorkerData, ordinal: number): number {
+  let shortestUs = Number.POSITIVE_INFINITY;
+  for (let row = 0; row < events.rows; row += 1) {
+    if (events.endpoint[row] === ordinal && events.attempts[row] === 1) {
+      shortestUs = Math.min(shortestUs, (events.completedUs[row] ?? 0) - (events.sentUs[row] ?? 0));
+    }
+  }
+  return shortestUs / 1000;
 }

@@ -57,6 +57,17 @@ describe("time to replicate", () => {
       }
     }
     expect(summary.metrics).toMatchObject({ persisted_ratio: 1, replicated_ratio: 1 });
+    const bounds = [0, 1].flatMap((worker) =>
+      [0, 1, 2].map((member) => {
+        const exchanges = simulate(shortRun).filter((one) => one.worker === worker && one.endpoint === member);
+        return (
+          Math.min(0.7, ...exchanges.filter((one) => one.attempts === 1).map((one) => one.completedMs - one.sentMs)) +
+          0.3
+        );
+      }),
+    );
+    // The shortest exchange with a member, or the opening of its feed, and what reports waited beyond that.
+    expect(summary.replication?.error_ms).toBeCloseTo(Math.max(...bounds), 2);
   });
 
   test("what is over the deadline stays in, behind the rest: its percentiles have no value, the others are right", async () => {
@@ -195,5 +206,6 @@ function workerOf(times: readonly (readonly number[])[]): WorkerData {
       notBeforeUs: new Float64Array(cells.length).fill(Number.NaN),
       unknown: Uint8Array.from(cells, (ms) => (Number.isNaN(ms) ? 1 : 0)),
     },
+    events: { rows: 0 },
   } as unknown as WorkerData;
 }
