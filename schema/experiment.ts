@@ -183,6 +183,13 @@ export function crossFieldProblems(experiment: Experiment): Problem[] {
       });
     }
   });
+  if (experiment.observe.goose && !experiment.observe.prometheus) {
+    problems.push({
+      path: "observe.goose",
+      rule: "goose_* are metrics that Prometheus keeps, and observe.prometheus is off.",
+      fix: "Set observe.prometheus to true as well.",
+    });
+  }
   if (experiment.observe.grafana && !experiment.observe.prometheus) {
     problems.push({
       path: "observe.grafana",

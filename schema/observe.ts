@@ -22,6 +22,10 @@ export const observeSchema = z
       .meta({ description: "Scrape network, conductor, collector and containers with Prometheus." }),
     traces: tracesSchema.optional(),
     replication: replicationSchema.optional(),
+    goose: z
+      .boolean()
+      .default(false)
+      .meta({ description: "Drivers also send metrics under Keramik's names (`goose_*`), for its dashboards." }),
     grafana: z
       .boolean()
       .default(false)

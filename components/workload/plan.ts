@@ -8,6 +8,8 @@ export interface RunPlace {
   readonly podSelector: Readonly<Record<string, string>>;
   readonly crash?: CrashCommand | undefined;
   readonly conductorUrl: string;
+  /** Where drivers send OpenTelemetry data, if anywhere. */
+  readonly telemetry?: Pick<NonNullable<RunSpec["telemetry"]>, "endpoint" | "sampleRatio"> | undefined;
 }
 
 /** What drivers and conductor are given for one run. */
@@ -47,6 +49,9 @@ export function planRun(experiment: Experiment, run: string, place: RunPlace): R
     })),
     ...(replication === undefined ? {} : { replication: { deadlineMs: replication.deadline } }),
     conductorUrl: place.conductorUrl,
+    ...(place.telemetry === undefined
+      ? {}
+      : { telemetry: { ...place.telemetry, gooseMetrics: experiment.observe.goose } }),
   };
 }
 

@@ -70,13 +70,19 @@ interface Scope {
 }
 
 function createSpec({ name, args, labels, parent }: Scope): k8s.core.v1.ConfigMap {
-  const document = args.network.endpoints.apply((endpoints) => {
+  const { telemetry } = args.watching;
+  const places = pulumi.all([args.network.endpoints, telemetry?.endpoint]);
+  const document = places.apply(([endpoints, endpoint]) => {
     const place = {
       namespace: args.namespace.name,
       endpoints,
       podSelector: args.network.podSelector,
       crash: args.network.crash,
       conductorUrl: args.conductor.url,
+      telemetry:
+        telemetry === undefined || endpoint === undefined
+          ? undefined
+          : { endpoint, sampleRatio: telemetry.sampleRatio },
     };
     return `${JSON.stringify(planRun(args.experiment, args.run, place), null, 2)}\n`;
   });

@@ -75,6 +75,8 @@ export interface MemberFeed {
 /** The client of one system, in one worker. */
 export interface Connector {
   readonly operations: Readonly<Record<string, (context: OperationContext) => Promise<Outcome>>>;
+  /** The request that does most of an operation, for views that know requests only. */
+  readonly requests?: Readonly<Record<string, { readonly method: string; readonly path: string }>>;
   /**
    * Reads a key's final value linearizably, null when it is absent; there when the system can be checked for lost
    * writes.

@@ -44,7 +44,7 @@ export async function runWorker(task: WorkerTask, stop: AbortSignal): Promise<vo
   const { spec, worker } = task;
   const connector = await (await loadConnector(spec.system)).connect(spec, { worker });
   const conductor = new ConductorClient({ url: spec.conductorUrl, run: spec.run, token: task.token, worker });
-  const beginTelemetry = await loadTelemetry(spec, task);
+  const beginTelemetry = await loadTelemetry(spec, task, connector);
   const folder = await mkdtemp(join(tmpdir(), "orrery-driver-"));
   const over = new AbortController();
   try {

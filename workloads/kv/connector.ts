@@ -46,6 +46,12 @@ export async function connect(spec: RunSpec, { worker }: ConnectOptions): Promis
       get: (context) => client.read(keyOf(context), "", context),
       get_local: (context) => client.read(keyOf(context), "?local=true", context),
     },
+    requests: {
+      put: { method: "PUT", path: "/kv/{key}" },
+      delete: { method: "DELETE", path: "/kv/{key}" },
+      get: { method: "GET", path: "/kv/{key}" },
+      get_local: { method: "GET", path: "/kv/{key}?local=true" },
+    },
     readBack: (key) => client.readBack(key),
     observe: (feed, signal) => followFeed(feed, keyPrefix, signal),
     close: () => client.close(),

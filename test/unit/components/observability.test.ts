@@ -10,7 +10,7 @@ import { objectsOf } from "../../support/graph.ts";
 const { experiment } = await loadExperiment(resolve("examples/kv-observed.yaml"));
 const observing = (observe: Partial<Experiment["observe"]>): Experiment => ({
   ...experiment,
-  observe: { prometheus: false, grafana: false, retention: 3_600_000, storage: 2 ** 30, ...observe },
+  observe: { prometheus: false, goose: false, grafana: false, retention: 3_600_000, storage: 2 ** 30, ...observe },
 });
 const everything = observing({ prometheus: true, grafana: true, traces: { sample: 0.5 } });
 const graphOfEverything = await sampleGraph(everything, { run: "a" });

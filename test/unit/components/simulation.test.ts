@@ -142,6 +142,20 @@ test("a run's spec is what drivers and conductor accept, and carries no secret",
   expect(runDeadlineSeconds(experiment)).toBeGreaterThan(42);
 });
 
+test("drivers are told of the collector only where there is one", () => {
+  const place = {
+    namespace: "n",
+    endpoints: [{ group: "replica", ordinal: 0, pod: "kv-0", url: "http://kv-0:8080" }],
+    podSelector: { a: "b" },
+    conductorUrl: "http://conductor:8070",
+  };
+  const telemetry = { endpoint: "http://otel-collector:4318", sampleRatio: 0.1 };
+  const observe = { ...experiment.observe, goose: true };
+  expect(planRun(experiment, "r1", place)).not.toHaveProperty("telemetry");
+  const { telemetry: told } = planRun({ ...experiment, observe }, "r1", { ...place, telemetry });
+  expect(told).toEqual({ ...telemetry, gooseMetrics: true });
+});
+
 test.each(["", "Upper", "a b", "-a", "x".repeat(49)])("%j is no run id", async (run) => {
   await expect(sampleGraph(experiment, { run })).rejects.toThrow(/not a run id/);
   expect(ConfigError).toBeDefined();

@@ -1,9 +1,11 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { RunSpec } from "../../../schema/run.ts";
 import { OtlpReceiver } from "./support/otlp-receiver.ts";
 import { Stage } from "./support/processes.ts";
 
 // The driver is a process of its own and exports over loopback; what came out is decoded by another library.
+
+vi.setConfig({ testTimeout: 180_000 });
 
 let stage: Stage;
 let receiver: OtlpReceiver;
@@ -21,10 +23,11 @@ afterEach(async () => {
 
 const phases = { warmupMs: 200, measureMs: 800, cooldownMs: 0 };
 
-async function run(name: string, telemetry: Partial<RunSpec["telemetry"]> | undefined) {
+async function run(name: string, telemetry: Partial<RunSpec["telemetry"]> | undefined, exportLimitMs = 60_000) {
   const to = { endpoint: receiver.url, sampleRatio: 1, gooseMetrics: false, ...telemetry };
   const spec = stage.publish({ run: name, phases, ...(telemetry === undefined ? {} : { telemetry: to }) });
-  const driver = await stage.startDriver(spec);
+  const environment = { OTEL_EXPORTER_OTLP_TIMEOUT: String(exportLimitMs) };
+  const driver = await stage.startDriver(spec, 0, undefined, environment);
   expect(await driver.exitCode(), driver.output).toBe(0);
   return { worker: await stage.workerResult(name), events: await stage.events(name), output: driver.output };
 }
@@ -124,7 +127,7 @@ test("the same seed samples the same operations, under other ids in another run"
 
 test("a collector that is away changes nothing but the counts of what was lost", async () => {
   await stage.startConductor();
-  const { worker, events, output } = await run("lonely", { endpoint: "http://127.0.0.1:9" });
+  const { worker, events, output } = await run("lonely", { endpoint: "http://127.0.0.1:9" }, 1_000);
   expect(events).toHaveLength(200);
   expect(new Set(events.map(({ outcome }) => outcome))).toEqual(new Set(["ok"]));
   expect(worker.telemetry?.spans).toEqual({ made: 200, exported: 0, lost: 200 });
@@ -132,6 +135,39 @@ test("a collector that is away changes nothing but the counts of what was lost",
   expect(worker.telemetry?.metricExports.failed).toBeGreaterThan(0);
   expect(worker.telemetry?.lastError).toContain("ECONNREFUSED");
   expect(output).toContain("telemetry did not reach the collector");
+});
+
+test("Keramik's names are there when asked for, with what the results say", async () => {
+  await stage.startConductor();
+  await run("plain", {});
+  expect([...receiver.metrics.keys()].filter((name) => /^(goose|simulation)_/.test(name))).toEqual([]);
+  const { worker, events } = await run("keramik", { gooseMetrics: true });
+  expect([...receiver.metrics.keys()].filter((name) => /^(goose|simulation)_/.test(name)).sort()).toEqual([
+    "goose_duration",
+    "goose_maximum_users",
+    "goose_requests_duration_percentiles",
+    "goose_requests_status_codes_total",
+    "goose_requests_total",
+    "goose_scenarios_duration_percentiles",
+    "goose_scenarios_total",
+    "goose_total_users",
+    "goose_txs_duration_percentiles",
+    "goose_txs_total",
+    "simulation_min_peer_requests_per_second",
+    "simulation_peer_requests_per_second",
+  ]);
+  const succeeded = worker.operations.put?.succeeded;
+  const labels = { simulation: "kv", scenario: "kv", nonce: "7", mode: "manager" };
+  expect(totalOf("goose_txs_total", { ...labels, tx_name: "put", result: "success" })).toBe(succeeded);
+  const put = { method: "PUT", path: "/kv/{key}" };
+  expect(totalOf("goose_requests_total", { ...put, result: "success" })).toBe(succeeded);
+  expect(totalOf("goose_requests_status_codes_total", { ...put, code: "ok" })).toBe(succeeded);
+  const measured = events.filter(({ phase }) => phase === "measure");
+  expect(totalOf("goose_scenarios_total", {})).toBe(measured.length);
+  const latencies = measured.map((row) => Number((row.completed_us as bigint) - (row.intended_us as bigint)) / 1000);
+  const median = latencies.sort((a, b) => a - b)[Math.ceil(latencies.length / 2) - 1] ?? 0;
+  const told = totalOf("goose_scenarios_duration_percentiles", { percentile: "0.5" });
+  expect(Math.abs(told - median)).toBeLessThanOrEqual(median / 1000 + 0.001); // the histogram's three digits
 });
 
 test("without telemetry in the spec nothing is sent and nothing said", async () => {

@@ -1,4 +1,5 @@
 import type { RunSpec } from "../../../schema/run.ts";
+import type { Connector } from "../connector.ts";
 import type { LoadObserver } from "../load.ts";
 import type { TelemetryTask } from "./task.ts";
 import type { Telemetry } from "./telemetry.ts";
@@ -10,13 +11,14 @@ export type BeginTelemetry = (measureUs: number) => Telemetry | undefined;
 export async function loadTelemetry(
   spec: RunSpec,
   { worker, pod, node }: Pick<TelemetryTask, "worker" | "pod" | "node">,
+  { requests = {} }: Connector,
 ): Promise<BeginTelemetry> {
   const { telemetry } = spec;
   if (telemetry === undefined) {
     return () => undefined;
   }
   const { startTelemetry } = await import("./telemetry.ts");
-  return (measureUs) => startTelemetry({ spec: { ...spec, telemetry }, worker, pod, node, measureUs });
+  return (measureUs) => startTelemetry({ spec: { ...spec, telemetry }, worker, pod, node, requests, measureUs });
 }
 
 /** Tells one after the other. */

@@ -8,16 +8,19 @@ import { ATTR_SERVICE_NAME } from "@opentelemetry/semantic-conventions";
 import type { WorkerResult } from "../../../schema/results.ts";
 import type { BeginSpan, LoadObserver } from "../load.ts";
 import { log, messageOf } from "../log.ts";
+import { GooseView } from "./goose.ts";
+import { both } from "./load.ts";
 import { DriverMetrics } from "./metrics.ts";
 import { noting } from "./tally.ts";
 import type { TelemetryTask } from "./task.ts";
 import { SeededIds, spanMaker } from "./traces.ts";
 
-/** What is exported is lost rather than waited for when the collector takes longer than this. */
-const exportLimitMs = 2_000;
-const metricsEveryMs = 2_000;
+/** A batch is lost rather than waited for when the collector takes longer than this; the standard variable, in ms. */
+const exportLimitMs = Number(process.env.OTEL_EXPORTER_OTLP_TIMEOUT ?? 5_000);
+/** The SDK asks for an interval that is no shorter than the limit. */
+const metricsEveryMs = exportLimitMs;
 /** At the end of a run; what is not sent by then is counted as lost. */
-const finishLimitMs = 6_000;
+const finishLimitMs = 2 * exportLimitMs;
 /** Small enough that encoding a batch does not hold up the event loop for long. */
 const batchSpans = 256;
 const queueSpans = 4_096;
@@ -26,7 +29,7 @@ const queueSpans = 4_096;
 export interface Telemetry {
   readonly observer: LoadObserver;
   readonly beginSpan: BeginSpan;
-  /** Sends what is left and says what became of everything; never throws, takes 6 s at most. */
+  /** Sends what is left and says what became of everything; never throws, takes 10 s at most. */
   finish(): Promise<NonNullable<WorkerResult["telemetry"]>>;
 }
 
@@ -51,9 +54,10 @@ export function startTelemetry(task: TelemetryTask): Telemetry {
   const ids = new SeededIds();
   const { tracers, meters } = providersOf(task, ids, noteSpans, noteMetrics);
   const metrics = new DriverMetrics(meters.getMeter("orrery-driver"), task);
+  const { gooseMetrics } = task.spec.telemetry;
   const beginSpan = spanMaker(tracers.getTracer("orrery-driver"), ids, task);
   return {
-    observer: metrics,
+    observer: gooseMetrics ? both(metrics, new GooseView(meters.getMeter("simulate"), task)) : metrics,
     beginSpan: (departure) => {
       const span = beginSpan(departure);
       result.spans.made += span === undefined ? 0 : 1;

@@ -134,7 +134,12 @@ export class Stage {
     return conductor;
   }
 
-  async startDriver(spec: RunSpec, worker = 0, token = tokenOf(spec.run)): Promise<Program> {
+  async startDriver(
+    spec: RunSpec,
+    worker = 0,
+    token = tokenOf(spec.run),
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Program> {
     const specFile = join(this.folder, `${spec.run}.json`);
     const tokenFile = join(this.folder, `${spec.run}.token`);
     await writeFile(specFile, JSON.stringify(spec));
@@ -145,6 +150,7 @@ export class Stage {
       JOB_COMPLETION_INDEX: String(worker),
       POD_NAME: `run-${spec.run}-${worker}`,
       NODE_NAME: "node-a",
+      ...environment,
     });
   }
 
