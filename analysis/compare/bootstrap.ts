@@ -106,19 +106,20 @@ export interface BootstrapOptions {
 }
 
 /** Fewer values than this on a side say too little about their spread to draw from. */
-export const leastForInterval = 3;
+const leastForInterval = 3;
 
 /**
  * Interval of the Hodges-Lehmann shift: bias-corrected and accelerated bootstrap (Efron, JASA 82, 1987), each side
  * drawn from on its own, acceleration from leaving out each value once, for two samples as in Davison and Hinkley
- * (1997), eq. 5.26. The same input gives the same interval. Null with fewer than three values on a side.
+ * (1997), eq. 5.26. The same input gives the same interval. Null with fewer than three values on
+ * a side, or without resamples.
  */
 export function shiftInterval(
   first: readonly number[],
   second: readonly number[],
   options: BootstrapOptions,
 ): Interval | null {
-  if (Math.min(first.length, second.length) < leastForInterval) {
+  if (options.resamples === 0 || Math.min(first.length, second.length) < leastForInterval) {
     return null;
   }
   const shift = hodgesLehmann(first, second);

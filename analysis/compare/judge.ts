@@ -17,7 +17,7 @@ export interface Sample extends Measure {
 export interface JudgeOptions {
   /** Probability of calling any metric changed when none is, and of passing one that is worse by its threshold. */
   readonly alpha: number;
-  /** Bootstrap samples an interval is made of. */
+  /** Bootstrap samples an interval is made of; 0 for no intervals, and then nothing passes. */
   readonly resamples: number;
 }
 

@@ -1,4 +1,3 @@
-import { basename } from "node:path";
 import type { Histogram } from "hdr-histogram-js";
 import type { RunRecord } from "../../schema/comparison.ts";
 import type { Experiment } from "../../schema/experiment.ts";
@@ -26,7 +25,7 @@ export async function readRunRecord(folder: string): Promise<ReadRun> {
   const operations = Object.entries(summary.operations);
   const record = {
     experiment: summary.experiment,
-    run: basename(folder) === summary.run ? summary.run : basename(folder),
+    run: summary.run,
     started: summary.started,
     values: valuesOf(summary),
     operations: Object.fromEntries(operations.map(([name, { count }]) => [name, count])),
