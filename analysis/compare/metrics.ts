@@ -28,8 +28,14 @@ const defaults: Readonly<Record<MetricKind, Omit<Measure, "metric" | "kind">>> =
   count: { better: "lower", scale: "absolute", threshold: 0, floor: 0 },
 };
 
-/** Outages under this are not seen, so that failovers under it are alike. */
-const failoverFloorMs = 100;
+/**
+ * What is otherwise than in its kind. Outages under 100 ms are not seen, so that failovers under it are alike. The
+ * achieved ratio is a rate, by the load: a backlog of the warm-up moves it by tenths of a percent either way.
+ */
+const exceptions: Readonly<Record<string, Partial<Measure>>> = {
+  failover: { floor: 100 },
+  achieved_ratio: { scale: "relative", threshold: 0.05, floor: 0.001 },
+};
 
 /** A threshold of the user for the metrics its pattern names: shares of the baseline, of all operations, or a count. */
 export interface Threshold {
@@ -39,12 +45,9 @@ export interface Threshold {
   readonly unit: "%" | "pp" | "";
 }
 
-const unitOfKind: Readonly<Record<MetricKind, Threshold["unit"]>> = {
-  duration: "%",
-  rate: "%",
-  ratio: "pp",
-  count: "",
-};
+/** How a change of a metric is written. */
+const unitOf = ({ kind, scale }: Pick<Measure, "kind" | "scale">): Threshold["unit"] =>
+  scale === "relative" ? "%" : kind === "ratio" ? "pp" : "";
 
 /**
  * Reads `get.latency.p99=10%`, `success_ratio=0.5pp` or `lost_writes=2`.
@@ -84,23 +87,18 @@ export function measuresOf(runs: readonly RunRecord[], thresholds: readonly Thre
     if (kind === undefined) {
       return [];
     }
+    const measure = { metric, kind, ...defaults[kind], ...exceptions[metric] };
     const asked = thresholds.findLast(({ pattern }) => matches(pattern, metric));
-    if (asked !== undefined && asked.unit !== unitOfKind[kind]) {
+    if (asked !== undefined && asked.unit !== unitOf(measure)) {
       throw new InputError([
         {
           path: "--threshold",
-          rule: `${metric} is a ${kind}, whose changes are not written "${asked.unit === "" ? "2" : `2${asked.unit}`}".`,
-          fix: "Write 10% for latencies and rates, 0.5pp for ratios, a whole number for counts.",
+          rule: `changes of ${metric} are written ${JSON.stringify(`2${unitOf(measure)}`)}, not "2${asked.unit}".`,
+          fix: "Write 10% for latencies, rates and achieved_ratio, 0.5pp for other ratios, a whole number for counts.",
         },
       ]);
     }
-    return {
-      metric,
-      kind,
-      ...defaults[kind],
-      ...(metric === "failover" ? { floor: failoverFloorMs } : {}),
-      ...(asked === undefined ? {} : { threshold: asked.value }),
-    };
+    return asked === undefined ? measure : { ...measure, threshold: asked.value };
   });
 }
 

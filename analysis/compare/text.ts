@@ -97,10 +97,9 @@ function changeText({ scale, kind }: MetricComparison, change: number | null): s
   if (change === null) {
     return "unbounded";
   }
-  const scaled = scale === "relative" || kind === "ratio" ? change * 100 : change;
-  const digits = kind === "count" ? 1 : kind === "ratio" ? 3 : 1;
-  const rounded = Number(scaled.toFixed(digits)) + 0;
-  return `${rounded > 0 ? "+" : ""}${rounded.toLocaleString("en-GB")}${kind === "count" ? "" : kind === "ratio" ? " pp" : " %"}`;
+  const unit = scale === "relative" ? " %" : kind === "ratio" ? " pp" : "";
+  const rounded = Number((unit === "" ? change : change * 100).toFixed(unit === " pp" ? 3 : 1)) + 0;
+  return `${rounded > 0 ? "+" : ""}${rounded.toLocaleString("en-GB")}${unit}`;
 }
 
 const pText = (p: number): string => (p < 0.001 ? "< 0.001" : p.toFixed(3));
@@ -161,7 +160,7 @@ function thresholdsText(metrics: readonly MetricComparison[]): string {
   const judged = metrics.filter(({ finding }) => finding !== "shown");
   const texts = judged.map((metric) => {
     const text = changeText(metric, metric.threshold);
-    return `${metric.kind} ${metric.kind === "count" ? "any" : text.replace("+", "")}`;
+    return `${metric.kind} ${metric.threshold === 0 ? "any" : text.replace("+", "")}`;
   });
   return [...new Set(texts)].join(", ");
 }

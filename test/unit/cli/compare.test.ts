@@ -123,7 +123,11 @@ describe("orrery compare", () => {
     ["a run that is not there", ["20260101-000000", same[0] ?? ""], /there is no such run/],
     ["one argument", [same[0] ?? ""], /one argument says not which runs are the baseline/],
     ["runs of another shape", [before[0] ?? "", wider], /workload\.workers: the runs differ in it: 2 in .*, 3 in/],
-    ["a threshold without unit", [before[0] ?? "", same[0] ?? "", "--threshold", "get.rate=5"], /get\.rate is a rate/],
+    [
+      "a threshold without unit",
+      [before[0] ?? "", same[0] ?? "", "--threshold", "get.rate=5"],
+      /changes of get\.rate are written "2%", not "2"/,
+    ],
   ])("refuses %s", async (_, args, message) => {
     const outcome = await compare(...args);
     expect(outcome.remarks).toMatch(message);

@@ -111,6 +111,20 @@ describe("one metric", () => {
     expect(comparison.metrics.map(({ finding }) => finding)).toEqual(["shown", "no-worse"]);
   });
 
+  test("of the served share is judged by its share, since a backlog moves it by a little", () => {
+    const [first, second] = [noisy(11, 8, 1, 0.004), noisy(12, 8, 1, 0.004)];
+    const findings = [1, 0.9].map((by) => {
+      const comparison = compareValues(first, scaled(second, by), "achieved_ratio");
+      return comparison.metrics[0]?.finding;
+    });
+    expect(findings).toEqual(["shown", "shown"]); // no arrival is known here, so the rates are judged
+    const open = { conditions: { "workload.arrival.rate": "300" } };
+    const runs = (values: readonly number[], prefix: string): RunRecord[] =>
+      values.map((value, index) => runRecord(`${prefix}${index}`, { achieved_ratio: value }, open));
+    const outcome = (by: number) => compareRuns(side(runs(first, "a")), side(runs(scaled(second, by), "b"))).outcome;
+    expect([outcome(1), outcome(0.9)]).toEqual(["pass", "regression"]);
+  });
+
   test("of failovers under what can be seen is alike", () => {
     const comparison = compareValues([0, 0, 20, 0, 3], [60, 90, 0, 80, 95], "failover");
     expect(comparison.metrics[0]).toMatchObject({ finding: "no-worse", change: 0 });
@@ -194,7 +208,9 @@ describe("what cannot be compared is refused, by name", () => {
 
   test("a threshold in a unit the metric does not have", () => {
     const thresholds = [parseThreshold("get.latency.p99=2pp")];
-    expect(refusal(() => compareRuns(side(good), side(runsOf(p99, [1], "b")), { thresholds }))).toMatch(/duration/);
+    expect(refusal(() => compareRuns(side(good), side(runsOf(p99, [1], "b")), { thresholds }))).toMatch(
+      /written "2%", not "2pp"/,
+    );
     expect(refusal(() => parseThreshold("p99:5"))).toMatch(/no threshold/);
     expect(refusal(() => parseThreshold("p99=100%"))).toMatch(/no threshold/);
   });
