@@ -2,9 +2,9 @@ import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { InputError } from "../schema/errors.ts";
 import { type Summary, summarySchema } from "../schema/summary.ts";
-import { percentileCurve } from "./histogram.ts";
-import { timeline } from "./merge.ts";
-import type { Overlay } from "./report/figures.ts";
+import { makeBaseline, overlayOfBaseline } from "./compare/baseline.ts";
+import { readRunRecord } from "./compare/runs.ts";
+import type { NamedOverlay } from "./report/figures.ts";
 import { renderIndex } from "./report/index-page.ts";
 import { renderJunit } from "./report/junit.ts";
 import { renderMarkdown } from "./report/markdown.ts";
@@ -25,7 +25,7 @@ export type ReportFormat = keyof typeof reportFiles;
  */
 export async function writeReports(
   runFolder: string,
-  overlay: Overlay | null = null,
+  overlay: NamedOverlay | null = null,
 ): Promise<Record<ReportFormat, string>> {
   const analysis = await analyseRun(runFolder);
   const texts: Record<ReportFormat, string> = {
@@ -42,23 +42,20 @@ export async function writeReports(
 }
 
 /**
- * A run as something to draw behind another.
+ * Runs put together as something to draw behind another.
  *
- * @throws InputError when there is no such folder, or its results are damaged.
+ * @throws InputError when one is not there or its results are damaged.
  */
-export async function overlayOfRun(runFolder: string): Promise<Overlay> {
-  const { whole, summary } = await analyseRun(runFolder);
-  if (whole === null) {
-    const [reason] = summary.reasons;
-    throw new InputError([
-      { path: runFolder, rule: `${reason?.text ?? "it cannot be read whole."}`, fix: "Choose a run that is whole." },
-    ]);
+export async function overlayOfRuns(name: string, runFolders: readonly string[]): Promise<NamedOverlay> {
+  const runs = await Promise.all(runFolders.map(readRunRecord));
+  for (const [index, { workers }] of runs.entries()) {
+    if (workers.length === 0) {
+      throw new InputError([
+        { path: runFolders[index] ?? "", rule: "its results are damaged.", fix: "Choose a run that is whole." },
+      ]);
+    }
   }
-  return {
-    name: summary.run,
-    curves: new Map([...whole.totals].map(([name, { latency }]) => [name, percentileCurve(latency)])),
-    timeline: timeline(whole.workers, whole.spec.phases.warmupMs),
-  };
+  return { name, ...overlayOfBaseline(makeBaseline("overlay", runs, new Date(0))) };
 }
 
 /**

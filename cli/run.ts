@@ -1,6 +1,6 @@
 import { join, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Overlay } from "../analysis/report/figures.ts";
+import type { NamedOverlay } from "../analysis/report/figures.ts";
 import { type ReportFormat, writeReports } from "../analysis/report.ts";
 import { analyse } from "../analysis/summary.ts";
 import { renderSummary } from "../analysis/terminal.ts";
@@ -93,7 +93,7 @@ async function explained(error: unknown, { run }: RunRequest, conductor: Conduct
 }
 
 /** Analyses a run folder and writes its summary and reports. */
-export async function judge(folder: string, overlay: Overlay | null = null): Promise<RunOutcome> {
+export async function judge(folder: string, overlay: NamedOverlay | null = null): Promise<RunOutcome> {
   const summary = await analyse(folder);
   return { summary, folder, reports: await writeReports(folder, overlay) };
 }

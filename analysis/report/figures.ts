@@ -1,21 +1,19 @@
 import type { Summary } from "../../schema/summary.ts";
 import type { WholeRun } from "../checks/check.ts";
+import type { Overlay } from "../compare/baseline.ts";
 import { formatMs, formatRate, plural } from "../format.ts";
 import { type CurvePoint, percentileCurve, percentilesMs } from "../histogram.ts";
 import { type TimePoint, timeline } from "../merge.ts";
 import { type Axis, type Band, type Chart, figure, type Mark, type Series } from "./chart.ts";
 import { type Html, html, table } from "./html.ts";
 
-/** What is drawn behind a run to compare it with: a baseline, or another run. */
-export interface Overlay {
+/** What is drawn behind a run to compare it with. */
+export interface NamedOverlay extends Overlay {
   readonly name: string;
-  /** Percentile curves by operation. */
-  readonly curves: ReadonlyMap<string, readonly CurvePoint[]>;
-  readonly timeline: readonly TimePoint[];
 }
 
 /** The figures over time, and their numbers as a table. */
-export function timeFigures(run: WholeRun, summary: Summary, overlay: Overlay | null = null): Html {
+export function timeFigures(run: WholeRun, summary: Summary, overlay: NamedOverlay | null = null): Html {
   const points = timeline(run.workers, run.spec.phases.warmupMs);
   const charts = [throughput(points, run, summary), latencyOverTime(points, run, summary)];
   const behind = overlay === null ? [null, null] : overlaySeries(overlay, points);
@@ -44,7 +42,7 @@ ${table(
 }
 
 /** The same two charts' main lines of an overlay, as far as the run itself goes. */
-function overlaySeries({ name, timeline: other }: Overlay, points: readonly TimePoint[]): Series[] {
+function overlaySeries({ name, timeline: other }: NamedOverlay, points: readonly TimePoint[]): Series[] {
   const shown = other.filter((point) => point.startMs < endOf(points));
   const look = { color: "var(--line-4)", dash: "dotted", width: 1.75 } as const;
   const rate = { name: `achieved, ${name}`, points: levels(shown, (point) => point.achievedRate), level: true };
@@ -233,7 +231,7 @@ const looks = [
 ] as const;
 
 /** Percentile curve of each operation; each nine to the right looks at ten times fewer operations. */
-export function distributionFigure(run: WholeRun, overlay: Overlay | null = null): Html {
+export function distributionFigure(run: WholeRun, overlay: NamedOverlay | null = null): Html {
   const curves = [...run.totals].flatMap(([name, operation]) => {
     const percentiles = percentilesMs(operation.latency);
     return percentiles === null ? [] : [{ name, percentiles, points: percentileCurve(operation.latency) }];
@@ -253,17 +251,23 @@ export function distributionFigure(run: WholeRun, overlay: Overlay | null = null
     x: { log: true, min: 1, max: 10 ** Math.ceil(Math.log10(odds)), format: percentileName },
     y: decades(all.map((point) => point.ms)),
     series: [
-      ...curves.map(({ name, points }, index) => curveSeries(name, points, index, 2)),
+      ...curves.map(({ name, points }, index) => curveSeries(name, points, index, false)),
       ...others.flatMap((points, index) =>
-        points.length === 0 ? [] : curveSeries(`${curves[index]?.name}, ${overlay?.name}`, points, index, 1),
+        points.length === 0 ? [] : curveSeries(`${curves[index]?.name}, ${overlay?.name}`, points, index, true),
       ),
     ],
   });
 }
 
-function curveSeries(name: string, points: readonly CurvePoint[], index: number, width: number): Series {
+function curveSeries(name: string, points: readonly CurvePoint[], index: number, behind: boolean): Series {
   const look = looks[index % looks.length] ?? looks[0];
-  return { name, width, ...look, points: points.map((point) => [point.odds, point.ms] as const) };
+  return {
+    name,
+    width: behind ? 1.25 : 2,
+    ...look,
+    ...(behind ? { color: "var(--line-4)" } : {}),
+    points: points.map((point) => [point.odds, point.ms] as const),
+  };
 }
 
 /** 1 is p0, 10 is p90, 100 is p99, 1,000 is p99.9. */

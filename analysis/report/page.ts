@@ -5,7 +5,7 @@ import { memberGrid } from "../members.ts";
 import type { Analysis } from "../summary.ts";
 import type { Traces } from "../traces.ts";
 import { document, type Section } from "./document.ts";
-import { distributionFigure, type Overlay, timeFigures } from "./figures.ts";
+import { distributionFigure, type NamedOverlay, timeFigures } from "./figures.ts";
 import { memberFigures } from "./heatmap.ts";
 import { type Html, html, nothing, table } from "./html.ts";
 import { replicationSection } from "./replication.ts";
@@ -15,7 +15,7 @@ import { headline, keyFigures, originOf, whyOf } from "./words.ts";
 
 /** What a report shows beside the analysis itself. */
 export interface Extras {
-  readonly overlay?: Overlay | null;
+  readonly overlay?: NamedOverlay | null;
   readonly traces?: Traces;
 }
 

@@ -2,6 +2,7 @@ import type { Summary } from "../../schema/summary.ts";
 import { formatCount, formatMs, formatRatio, plural, spreadText } from "../format.ts";
 import type { Section } from "./document.ts";
 import { html, table } from "./html.ts";
+import { replicationFigure } from "./spread.ts";
 
 const percentiles = ["p50", "p90", "p95", "p99", "p999", "max"] as const;
 const figures = (head: string) => ({ head, figures: true });
@@ -15,6 +16,7 @@ export function replicationSection({ replication: found, nodes = [] }: Summary):
   const times = (spread: typeof found.all_ms): string[] =>
     percentiles.map((name) => spreadText(spread[name], found.deadline_ms));
   const content = html`<p>${plural(found.events, "acknowledged write")} were followed to every member: ${share(found.persisted_ratio)} showed at the member that acknowledged them, ${share(found.replicated_ratio)} at every member within ${formatMs(found.deadline_ms)}.</p>
+${replicationFigure(found, nodes)}
 ${table(
   "From the acknowledgement of a write until it showed there",
   [{ head: "at" }, ...["p50", "p90", "p95", "p99", "p99.9", "max"].map(figures)],

@@ -60,7 +60,7 @@ main { max-width: 58rem; margin: 0 auto; padding: 1rem 1.5rem 4rem; outline: 0; 
 .verdict .sign { display: inline-grid; place-items: center; width: 1.15em; height: 1.15em; border-radius: 50%; background: currentColor; font-size: 0.8em; }
 .verdict .sign span { color: var(--paper); }
 .verdict .origin { color: var(--muted); }
-nav ul { list-style: none; padding: 0; margin-top: 2rem; display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; font-size: 0.95rem; }
+nav ul { list-style: none; padding: 0; margin-top: 2rem; display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; font-size: 0.9rem; }
 a { color: var(--line-1); text-underline-offset: 0.2em; }
 nav a { display: inline-block; padding: 0.15rem 0; }
 h1, h2, h3, p, ul, dl, figure, table { margin: 0; }

@@ -161,18 +161,19 @@ function memberLabel(member: Member, { x, y }: Point, { center, dot, size, membe
   if (members.length > (size === "wide" ? 16 : 8) && !notable) {
     return "";
   }
-  const below = size === "narrow" && members.length <= 8;
-  const toRight = x >= center.x - 1;
-  const anchor = below ? "middle" : toRight ? "start" : "end";
-  const at = { x: below ? x : x + (toRight ? 1 : -1) * (dot + 8), y: below ? y + dot + 14 : y };
   const notes = size === "wide" ? [role, ...member.harm.flatMap((text) => text.split(", "))] : [role];
   const lines = [member.pod, ...notes.filter((text) => text !== "")].slice(0, 4);
-  const first = below ? at.y : at.y - ((lines.length - 1) * lineHeight) / 2;
+  // To the right there is room; elsewhere a name beside its sign would lie on the lines that lead to it.
+  const beside = size === "wide" && x >= center.x - 1;
+  const above = !beside && y < center.y - 1 && size === "wide";
+  const left = beside ? x + dot + 8 : x;
+  const tall = (lines.length - 1) * lineHeight;
+  const first = beside ? y - tall / 2 : above ? y - dot - 10 - tall : y + dot + 14;
   return lines
     .map((text, index) => {
-      const y = px(first + index * lineHeight);
       const style = index === 0 ? "strong" : "halo";
-      return `<text class="tick ${style}" x="${px(at.x)}" y="${y}" text-anchor="${anchor}" dominant-baseline="central">${escapeHtml(shortened(text, size === "wide" ? 24 : 12))}</text>`;
+      const shown = escapeHtml(shortened(text, size === "wide" ? 24 : 12));
+      return `<text class="tick ${style}" x="${px(left)}" y="${px(first + index * lineHeight)}" text-anchor="${beside ? "start" : "middle"}" dominant-baseline="central">${shown}</text>`;
     })
     .join("");
 }

@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { join, relative, resolve } from "node:path";
+import { basename, join, relative, resolve } from "node:path";
 import { Command, Option } from "commander";
-import { overlayOfRun, type ReportFormat, reportFiles, writeIndex } from "../../analysis/report.ts";
+import { isBaselineName, overlayOfBaseline, readBaseline } from "../../analysis/compare/baseline.ts";
+import type { NamedOverlay } from "../../analysis/report/figures.ts";
+import { overlayOfRuns, type ReportFormat, reportFiles, writeIndex } from "../../analysis/report.ts";
 import { InputError } from "../../schema/errors.ts";
 import { runFolders } from "../collect.ts";
 import { announce, judge } from "../run.ts";
@@ -14,6 +16,7 @@ interface ReportOptions extends CommonOptions {
   readonly format?: ReportFormat;
   readonly index?: boolean;
   readonly baseline?: string;
+  readonly baselines: string;
 }
 
 /** `orrery report <experiment>[/<run>]`: judge a run again from its raw results. */
@@ -27,7 +30,8 @@ export function reportCommand(start: (options: ReportOptions) => Session): Comma
         Object.keys(reportFiles),
       ),
     )
-    .option("-b, --baseline <run>", "another run to draw behind this one")
+    .option("-b, --baseline <runs>", "draw this behind the run: a stored baseline, or runs with commas between")
+    .option("--baselines <folder>", "folder of stored baselines", "baselines")
     .option("--index", "make the page over all runs of the experiment instead")
     .option("--open", "open the report in the browser")
     .option("--json", "print the summary as JSON")
@@ -40,7 +44,7 @@ export function reportCommand(start: (options: ReportOptions) => Session): Comma
       }
       const folder = await findRun(results, argument);
       const overlay =
-        options.baseline === undefined ? null : await overlayOfRun(await findRun(results, options.baseline));
+        options.baseline === undefined ? null : await overlayOf(options.baseline, results, options.baselines);
       const outcome = await judge(folder, overlay);
       if (options.format !== undefined) {
         process.stdout.write(await readFile(outcome.reports[options.format], "utf8"));
@@ -54,6 +58,16 @@ export function reportCommand(start: (options: ReportOptions) => Session): Comma
           .unref();
       }
     });
+}
+
+/** A stored baseline of that name, or else the runs the argument names. */
+async function overlayOf(argument: string, results: string, baselines: string): Promise<NamedOverlay> {
+  const stored = isBaselineName(argument) ? await readBaseline(resolve(baselines), argument) : undefined;
+  if (stored !== undefined) {
+    return { name: argument, ...overlayOfBaseline(stored) };
+  }
+  const folders = await Promise.all(argument.split(",").map((name) => findRun(results, name)));
+  return await overlayOfRuns(folders.map((folder) => basename(folder)).join(", "), folders);
 }
 
 /** `results/<experiment>/index.html`. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { overlayOfRun, writeIndex, writeReports } from "../../analysis/report.ts";
+import { overlayOfRuns, writeIndex, writeReports } from "../../analysis/report.ts";
 import { analyse } from "../../analysis/summary.ts";
 import { browser, seriousFindings, visit } from "../support/browser.ts";
 import { makeRunFolder, type RunOptions, startAtMs } from "../support/results.ts";
@@ -20,6 +20,7 @@ const variants: Readonly<Record<string, RunOptions>> = {
   invalid: { ...short, latenessMs: (random) => random() * 40 },
   damaged: { ...short, editWorker: () => ({}) },
   traced: { ...short, outage },
+  replicated: { ...short, replication: { deadlineMs: 5_000, delayMs: (write, member) => (write % 40) * (member + 1) } },
   long: {
     ...short,
     measureMs: 1_200_000,
@@ -55,7 +56,7 @@ describe.skipIf(!browser.available)("in a browser, the report", () => {
         const traces = tracesOf({ put: [4, 9, 30], get: [1, 2, 8] }, startAtMs + 3_000);
         await writeFile(join(run, "traces.json"), JSON.stringify(traces));
       }
-      const overlay = name === "traced" ? await overlayOfRun(join(folder, "kv", "pass")) : null;
+      const overlay = name === "traced" ? await overlayOfRuns("baseline", [join(folder, "kv", "pass")]) : null;
       files.set(name, (await writeReports(run, overlay)).html);
     }
     const runs = Object.keys(variants).map((name) => join(folder, "kv", name));

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { html } from "../../../analysis/report/html.ts";
 import { renderReport } from "../../../analysis/report/page.ts";
-import { overlayOfRun, writeReports } from "../../../analysis/report.ts";
+import { overlayOfRuns, writeReports } from "../../../analysis/report.ts";
 import { InputError } from "../../../schema/errors.ts";
 import { makeRunFolder, type RunOptions, startAtMs } from "../../support/results.ts";
 import { tracesOf } from "../../support/traces.ts";
@@ -216,10 +216,23 @@ describe("the report", () => {
     ).toBe(true);
   });
 
+  test("draws how writes spread where that was observed, and what is over the deadline as over it", async () => {
+    const slow = (write: number, member: number): number =>
+      member === 2 && write % 10 === 0 ? Number.POSITIVE_INFINITY : 20 * (member + 1);
+    const report = renderReport(await analysed({ replication: { deadlineMs: 5_000, delayMs: slow } }));
+    const picture = report.slice(report.indexOf('aria-labelledby="replication-wide')).split("</svg>")[0] ?? "";
+    expect(picture).toMatch(
+      /<desc[^>]*>majority \(2\): half within 40 ms[^<]*all members: half within 60 ms, 99 % not within the deadline\./,
+    );
+    expect(picture).toContain("<title>kv-0: p50 20 ms, p99 20 ms, p99.9 20 ms</title>");
+    expect(picture).toContain("<title>kv-2: p50 60 ms, p99 over the deadline, p99.9 over the deadline</title>");
+    expect(renderReport(await analysed())).not.toContain('aria-labelledby="replication-wide');
+  });
+
   test("draws another run behind this one where one is named", async () => {
     const folder = await temporaryFolder();
     await makeRunFolder(folder, { ...shortRun, run: "run-1" });
-    const overlay = await overlayOfRun(folder);
+    const overlay = await overlayOfRuns("run-1", [folder]);
     const analysis = await analysed({ seed: 8 });
     const report = renderReport(analysis, { overlay });
     for (const name of ["achieved, run-1", "p99, run-1", "put, run-1", "get, run-1"]) {
@@ -227,7 +240,7 @@ describe("the report", () => {
     }
     expect(renderReport(analysis)).not.toContain(", run-1");
     await makeRunFolder(folder, { ...shortRun, editWorker: () => ({}) });
-    await expect(overlayOfRun(folder)).rejects.toThrow(InputError);
+    await expect(overlayOfRuns("run-1", [folder])).rejects.toThrow(InputError);
   });
 
   test("shows sampled operations where there are any, and says when they cannot be read", async () => {
