@@ -29,6 +29,14 @@ export interface PulumiSettings {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** What `pulumi preview --diff` says. */
+export interface StackPreviewResult {
+  readonly text: string;
+  /** Number of resources that would change. */
+  readonly changes: number;
+  readonly events: readonly EngineEvent[];
+}
+
 /** A stack as `pulumi` and `orrery` share it. */
 export class ExperimentStack {
   readonly name: string;
@@ -112,14 +120,15 @@ export class ExperimentStack {
     );
   }
 
-  /** @returns what `pulumi preview --diff` prints, and the number of changes. */
-  async preview(signal: AbortSignal): Promise<{ readonly text: string; readonly changes: number }> {
+  async preview(signal: AbortSignal): Promise<StackPreviewResult> {
+    const events: EngineEvent[] = [];
+    const onEvent = (event: EngineEvent) => void events.push(event);
     const result = await this.#operation("preview", (onOutput) =>
-      this.#stack.preview({ diff: true, onOutput, signal, suppressProgress: true, color: "never" }),
+      this.#stack.preview({ diff: true, onOutput, onEvent, signal, suppressProgress: true, color: "never" }),
     );
     const unchanged = result.changeSummary.same ?? 0;
     const all = Object.values(result.changeSummary).reduce((sum, count) => sum + (count ?? 0), 0);
-    return { text: result.stdout.trim(), changes: all - unchanged };
+    return { text: result.stdout.trim(), changes: all - unchanged, events };
   }
 
   /** Destroys everything the stack made; a lock left behind by a killed command is removed first. */

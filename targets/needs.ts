@@ -45,7 +45,7 @@ export function needsOf(graph: readonly GraphObject[]): Needs {
     for (const container of [...(template.containers ?? []), ...(template.initContainers ?? [])]) {
       if (container.image !== undefined) images.add(container.image);
     }
-    const one = { workload: nameOf(object), ...requestsOf(template), volumes: templates.map(sizeOf) };
+    const one = { workload: nameOf(object), ...requestsOf(template), volumes: templates.map(claimSize) };
     pods.push(...Array.from({ length: copies(String(object.kind), spec) }, () => one));
   }
   return {
@@ -82,7 +82,8 @@ export function requestsOf(spec: PodSpec): { readonly cpu: number; readonly memo
   return { cpu: of("cpu"), memory: of("memory") };
 }
 
-const sizeOf = (claim: Claim): number => amount(claim.resources?.requests?.storage);
+/** Bytes a volume claim asks for. */
+export const claimSize = (claim: Claim): number => amount(claim.resources?.requests?.storage);
 
 /** A Kubernetes quantity as a number; 0 where there is none. */
 export function amount(quantity: string | undefined): number {

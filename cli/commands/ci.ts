@@ -2,17 +2,21 @@ import { appendFile, mkdir, readdir, readFile, writeFile } from "node:fs/promise
 import { join, relative, resolve } from "node:path";
 import { Command } from "commander";
 import { changesSince } from "../../ci/changes.ts";
+import { engineChanges } from "../../ci/engine.ts";
 import { postPreview } from "../../ci/github.ts";
 import { previewMarkdown } from "../../ci/markdown.ts";
-import { previewOf } from "../../ci/preview.ts";
+import { previewOf, type StackChange } from "../../ci/preview.ts";
 import { recordedChanges } from "../../ci/recorded.ts";
-import { EnvironmentError, InputError } from "../../schema/errors.ts";
+import { EnvironmentError, InputError, RunFailure } from "../../schema/errors.ts";
+import { loadExperiment } from "../../schema/load.ts";
 import { previewSchema } from "../../schema/preview.ts";
-import type { CommonOptions, Session } from "../session.ts";
+import { type CommonOptions, openStackOnly, type Session, targetCommand } from "../session.ts";
 import { projectFolder } from "../stack.ts";
+import { targetName } from "../targets.ts";
 
 interface PreviewOptions extends CommonOptions {
   readonly base: string;
+  readonly engine?: boolean;
   readonly output?: string;
   readonly summary?: string;
 }
@@ -31,18 +35,20 @@ export function ciCommand(start: (options: CommonOptions) => Session): Command {
 }
 
 function previewCommand(start: (options: CommonOptions) => Session): Command {
-  return new Command("preview")
+  return targetCommand("preview")
     .description("compare every stack with the graphs recorded at the base commit; needs no cluster and no secret")
     .argument("[experiments...]", "experiment files; all of examples/ when none is named")
     .requiredOption("-b, --base <ref>", "branch, tag or commit the change goes to")
+    .option("--engine", "ask Pulumi and the cluster of the chosen target instead")
     .option("-o, --output <folder>", "folder to write preview.json and preview.md into")
     .option("--summary <file>", "file the text is added to, such as $GITHUB_STEP_SUMMARY")
-    .option("--json", "print the preview as JSON")
     .action(async (files: string[], options: PreviewOptions) => {
       const session = start(options);
       const experiments = files.length > 0 ? files.map(inProject) : await examples();
       const changes = await changesSince(projectFolder, options.base);
-      const preview = previewOf(changes, await recordedChanges(projectFolder, changes, experiments));
+      const recorded = await recordedChanges(projectFolder, changes, experiments);
+      const stacks = options.engine === true ? await askEngine(recorded, options, session) : recorded;
+      const preview = previewOf(changes, stacks);
       const text = previewMarkdown(preview);
       if (options.output !== undefined) {
         await mkdir(options.output, { recursive: true });
@@ -54,6 +60,31 @@ function previewCommand(start: (options: CommonOptions) => Session): Command {
       }
       session.console.result(text.trimEnd(), preview);
     });
+}
+
+/** The same stacks on the chosen target, with what `pulumi preview` says of those that are still there. */
+async function askEngine(
+  recorded: readonly StackChange[],
+  options: CommonOptions,
+  session: Session,
+): Promise<StackChange[]> {
+  const asked: StackChange[] = [];
+  for (const change of recorded.filter(({ after }) => after !== undefined)) {
+    const file = join(projectFolder, change.experiment);
+    const stack = await openStackOnly(file, await loadExperiment(file), options, session);
+    const place = { ...change, stack: stack.name, target: targetName(options) };
+    try {
+      const { events } = await stack.preview(session.signals.children);
+      asked.push({ ...place, engine: engineChanges(events) });
+    } catch (error) {
+      if (!(error instanceof RunFailure)) {
+        throw error;
+      }
+      asked.push({ ...place, error: error.message });
+    }
+  }
+  session.console.settle();
+  return [...asked, ...recorded.filter(({ error }) => error !== undefined)];
 }
 
 function commentCommand(start: (options: CommonOptions) => Session): Command {
