@@ -8,6 +8,7 @@ import { destroyCommand } from "./commands/destroy.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { envCommand } from "./commands/env.ts";
 import { initCommand } from "./commands/init.ts";
+import { kindCommand } from "./commands/kind.ts";
 import { localCommand } from "./commands/local.ts";
 import { previewCommand } from "./commands/preview.ts";
 import { renderCommand } from "./commands/render.ts";
@@ -42,6 +43,7 @@ for (const command of [
   bisectCommand(start),
   watchCommand(start),
   localCommand(start),
+  kindCommand(start),
   doctorCommand(start),
   initCommand(start),
   envCommand(start),

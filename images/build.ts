@@ -59,23 +59,37 @@ export async function buildImages(
     buildah: tools.path("buildah"),
     driver: (await takesOverlay(home.images)) ? "overlay" : "vfs",
     progress: options.progress ?? silentProgress,
+    image: (name) => describe(name, context),
   };
   const built: BuiltImage[] = [];
   for (const name of known) {
-    const image = await describe(name, context);
-    if (!(await exists(image.archive)))
-      await withLock(lockOf(home), () => build(image, context), { signal: options.signal });
-    built.push(image);
+    const spec: ImageSpec = images[name];
+    for (const part of spec.parts) if (part.kind === "image") await ensure(part.image, context);
+    built.push(await ensure(name, context));
   }
   return built;
 }
 
+async function ensure(name: ImageName, context: BuildContext): Promise<BuiltImage> {
+  const image = await describe(name, context);
+  if (await exists(image.archive)) return image;
+  await withLock(lockOf(context.home), () => build(image, context), { signal: context.signal });
+  return image;
+}
+
 /** The tools whose programs the images of these names hold; {@link buildImages} wants them besides buildah. */
 export function toolsIn(names: readonly string[]): ToolName[] {
-  const programs = names
-    .map(knownName)
-    .flatMap((name) => images[name].parts.flatMap((part) => (part.kind === "tool" ? [part.program] : [])));
+  const programs = names.map(knownName).flatMap(programsIn);
   return toolNames.filter((tool) => tools[tool].programs.some((program) => programs.some((held) => held === program)));
+}
+
+function programsIn(name: ImageName): string[] {
+  const spec: ImageSpec = images[name];
+  return spec.parts.flatMap((part) => {
+    if (part.kind === "tool") return [part.program];
+    if (part.kind === "tools") return part.programs;
+    return part.kind === "image" ? programsIn(part.image) : [];
+  });
 }
 
 /**
@@ -91,7 +105,8 @@ export async function imageReferences(home: OrreryHome, names: readonly string[]
     if (path !== undefined) return path;
     throw new EnvironmentError(`The program ${name} is not there yet.`, "`npx orrery up <experiment>` makes it.");
   };
-  const context = { home, root: dirname(here), program, signal: undefined };
+  const image = (name: ImageName) => describe(name, context);
+  const context: PartContext = { home, root: dirname(here), program, signal: undefined, image };
   const references = new Map<string, string>();
   for (const name of names.map(knownName)) references.set(name, (await describe(name, context)).reference);
   return references;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { cp, mkdir, readdir, readlink, realpath, stat } from "node:fs/promises";
+import { cp, mkdir, readdir, readlink, realpath, stat, symlink } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { run } from "../local/toolchain/exec.ts";
@@ -8,7 +8,7 @@ import type { OrreryHome } from "../local/toolchain/home.ts";
 import { unpackPackages } from "../local/toolchain/packages.ts";
 import { EnvironmentError } from "../schema/errors.ts";
 import { packagesImportedBy } from "./npm-packages.ts";
-import type { ImagePart } from "./table.ts";
+import type { ImageName, ImagePart } from "./table.ts";
 
 /** What the parts of images are found with. */
 export interface PartContext {
@@ -18,10 +18,15 @@ export interface PartContext {
   /** Absolute path of a program of the toolchain. */
   readonly program: (name: string) => string;
   readonly signal: AbortSignal | undefined;
+  /** Reference and archive of another image of the table; the archive is there when parts are placed. */
+  readonly image: (name: ImageName) => Promise<{ readonly reference: string; readonly archive: string }>;
 }
 
 /** Files that take part in a Rust program's build. */
 const rustSources = ["Cargo.toml", "Cargo.lock", "src", "build.rs"];
+
+/** Left out of distribution packages. */
+const documentation = ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian"];
 
 /** Left out of copied packages: nothing that runs reads them. */
 const notRun = /(\.d\.[cm]?ts|\.map|\.md|\.markdown)$|\/(test|tests|\.github)$/;
@@ -32,6 +37,14 @@ export async function fingerprint(part: ImagePart, context: PartContext): Promis
   switch (part.kind) {
     case "tool":
       return await hashTree(await realpath(context.program(part.program)));
+    case "tools": {
+      const hashes = await Promise.all(
+        part.programs.map(async (name) => hashTree(await realpath(context.program(name)))),
+      );
+      return `${part.programs.join(" ")} ${hashes.join(" ")}`;
+    }
+    case "image":
+      return (await context.image(part.image)).reference;
     case "files":
       return await hashTree(join(root, part.from));
     case "cargo": {
@@ -45,7 +58,10 @@ export async function fingerprint(part: ImagePart, context: PartContext): Promis
     case "node":
       return await hashTree(join(root, "node_modules/node/package.json")); // holds the version
     case "distribution":
-      return basename(dirname(await unpackPackages(context.home, part.packages, { signal: context.signal })));
+      return [
+        basename(dirname(await unpackPackages(context.home, part.packages, { signal: context.signal }))),
+        ...(part.except ?? []),
+      ].join(" ");
   }
 }
 
@@ -57,8 +73,16 @@ export async function place(part: ImagePart, folder: string, context: PartContex
   switch (part.kind) {
     case "tool":
       return await cp(await realpath(context.program(part.program)), to);
+    case "tools":
+      return await placeTools(part.programs, to, context);
+    case "image":
+      return await cp((await context.image(part.image)).archive, to);
     case "files":
-      return await cp(join(root, part.from), to, { recursive: true, filter: (path) => !path.endsWith(".test.ts") });
+      return await cp(join(root, part.from), to, {
+        recursive: true,
+        verbatimSymlinks: true,
+        filter: (path) => !path.endsWith(".test.ts"),
+      });
     case "cargo":
       return await cp(await cargoBuild(part.crate, part.program, context), to);
     case "npm":
@@ -74,12 +98,23 @@ export async function place(part: ImagePart, folder: string, context: PartContex
       return await cp(join(root, "node_modules/node/bin/node"), to);
     case "distribution": {
       const from = await unpackPackages(context.home, part.packages, { signal: context.signal });
-      const skipped = ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian"].map((name) =>
-        join(from, name),
-      );
+      const skipped = [...documentation, ...(part.except ?? [])].map((name) => join(from, name));
       const filter = (path: string) => !skipped.includes(path);
       return await cp(from, to, { recursive: true, verbatimSymlinks: true, filter });
     }
+  }
+}
+
+/** Copies each program once; further names of it become links to the first. */
+async function placeTools(programs: readonly string[], folder: string, context: PartContext): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const first = new Map<string, string>();
+  for (const name of programs) {
+    const path = await realpath(context.program(name));
+    const known = first.get(path);
+    if (known === undefined) await cp(path, join(folder, name));
+    else await symlink(known, join(folder, name));
+    first.set(path, known ?? name);
   }
 }
 

@@ -1,7 +1,13 @@
+import { kindNodeImage } from "../local/toolchain/versions.ts";
+
 /** One thing an image is made of; `to` is its place in the build context. */
 export type ImagePart =
   /** A program of the toolchain. */
   | { readonly kind: "tool"; readonly program: string; readonly to: string }
+  /** Programs of the toolchain in one folder; names of one and the same program become links. */
+  | { readonly kind: "tools"; readonly programs: readonly string[]; readonly to: string }
+  /** The archive of another image of the table. */
+  | { readonly kind: "image"; readonly image: "kind-parts"; readonly to: string }
   /** A Rust program of ours, built on this machine. */
   | { readonly kind: "cargo"; readonly crate: string; readonly program: string; readonly to: string }
   /** A folder or file of this repository as it is. */
@@ -10,8 +16,13 @@ export type ImagePart =
   | { readonly kind: "npm"; readonly importedBy: readonly string[]; readonly to: string }
   /** The Node.js binary of the npm package `node`. */
   | { readonly kind: "node"; readonly to: string }
-  /** The files of distribution packages, without documentation. */
-  | { readonly kind: "distribution"; readonly packages: readonly string[]; readonly to: string };
+  /** The files of distribution packages, without documentation and without the paths in `except`. */
+  | {
+      readonly kind: "distribution";
+      readonly packages: readonly string[];
+      readonly except?: readonly string[];
+      readonly to: string;
+    };
 
 /** How one image is made. */
 export interface ImageSpec {
@@ -27,6 +38,31 @@ export interface ImageSpec {
   /** Not for pods of an experiment: part of the cluster, of other images, or of tests. */
   readonly internal?: true;
 }
+
+const iptablesPackages = [
+  ...["iptables", "libip4tc2", "libip6tc2", "libmnl0", "libnetfilter-conntrack3", "libnfnetlink0", "libnftnl11"],
+  ...["libxtables12", "conntrack", "netbase"],
+];
+
+/** systemd and all that it, containerd, the kubelet and kubeadm need; packages' scripts are not run. */
+const nodePackages = `
+  base-files bash containerd coreutils findutils grep gzip hostname iproute2 kmod libacl1
+  libapparmor1 libargon2-1 libattr1 libaudit-common libaudit1 libblkid1 libbpf1 libbsd0 libbz2-1.0
+  libc-bin libc6 libcap-ng0 libcap2 libcap2-bin libcom-err2 libcrypt1 libcryptsetup12
+  libdevmapper1.02.1 libelf1 libfdisk1 libffi8 libgcc-s1 libgcrypt20 libgmp10 libgpg-error0
+  libgssapi-krb5-2 libjson-c5 libk5crypto3 libkeyutils1 libkmod2 libkrb5-3 libkrb5support0 liblz4-1
+  liblzma5 libmd0 libmount1 libncursesw6 libp11-kit0 libpam0g libpcre2-8-0 libproc2-0 libseccomp2
+  libselinux1 libsmartcols1 libssl3 libsystemd-shared libsystemd0 libtinfo6 libtirpc-common libtirpc3
+  libudev1 libuuid1 libzstd1 mawk mount procps runc sed systemd tar util-linux util-linux-extra
+  zlib1g
+`
+  .trim()
+  .split(/\s+/);
+
+/** What a machine does at boot and a container must not: mounts, terminals, kernel settings. */
+const bootUnits = ["sysinit", "multi-user", "getty", "local-fs", "timers"].map(
+  (target) => `lib/systemd/system/${target}.target.wants`,
+);
 
 /** Every image of this project. Their tags are made of what goes into them. */
 export const images = {
@@ -107,6 +143,40 @@ export const images = {
     buildFile: "jaeger.Containerfile",
     base: "base",
     parts: [{ kind: "tool", program: "jaeger", to: "jaeger" }],
+  },
+  "kind-parts": {
+    description: "control plane, DNS, network and storage of kind-node, in one image",
+    upstream: "the images that registry.k8s.io/kube-apiserver:v1.34.4 and its like are",
+    buildFile: "kind-parts.Containerfile",
+    internal: true,
+    parts: [
+      { kind: "files", from: "kind/node/links", to: "links" },
+      { kind: "distribution", packages: ["libc6", "busybox-static", ...iptablesPackages], to: "root" },
+      { kind: "files", from: "kind/node/parts", to: "files" },
+      {
+        kind: "tools",
+        programs: ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubectl"],
+        to: "bin",
+      },
+      { kind: "tool", program: "kubeadm-etcd", to: "bin/etcd" },
+      { kind: "tool", program: "kubeadm-coredns", to: "bin/coredns" },
+      { kind: "tool", program: "local-path-provisioner", to: "bin/local-path-provisioner" },
+      { kind: "tool", program: "pause", to: "bin/pause" },
+    ],
+  },
+  "kind-node": {
+    description: "a node of a kind cluster, where kindest/node cannot be pulled",
+    upstream: kindNodeImage,
+    buildFile: "kind-node.Containerfile",
+    internal: true,
+    parts: [
+      { kind: "files", from: "kind/node/links", to: "links" },
+      { kind: "distribution", packages: [...nodePackages, ...iptablesPackages], except: bootUnits, to: "root" },
+      { kind: "files", from: "kind/node/files", to: "files" },
+      { kind: "tools", programs: ["kubelet", "kubectl", "kubeadm"], to: "bin" },
+      { kind: "tools", programs: ["ptp", "host-local", "portmap", "loopback"], to: "cni" },
+      { kind: "image", image: "kind-parts", to: "images/parts.tar" },
+    ],
   },
   shell: {
     description: "a shell and its usual commands, for tests; no network uses it",

@@ -4,6 +4,7 @@ import type { TargetModule } from "./module.ts";
 const modules = {
   local: async () => (await import("../local/connection.ts")).localModule,
   minikube: async () => (await import("../minikube/connection.ts")).minikubeModule,
+  kind: async () => (await import("../kind/connection.ts")).kindModule,
   context: async () => (await import("./context/connection.ts")).contextModule,
 } as const satisfies Readonly<Record<string, () => Promise<TargetModule>>>;
 

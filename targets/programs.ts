@@ -5,6 +5,7 @@ import type { TargetProgram, TargetTraits } from "./module.ts";
 const programs: Readonly<Record<string, () => Promise<TargetProgram>>> = {
   local: async () => (await import("../local/target.ts")).localProgram,
   minikube: async () => (await import("../minikube/target.ts")).minikubeProgram,
+  kind: async () => (await import("../kind/target.ts")).kindProgram,
   context: async () => (await import("./context/target.ts")).contextProgram,
 };
 

@@ -40,7 +40,7 @@ export interface ReleaseFile {
 
 /** One `go build`. */
 export interface GoBuild {
-  /** Folder of the module below `local/`; empty for `local/` itself. */
+  /** Folder of the module seen from `local/`; empty for `local/` itself. */
   readonly module: string;
   readonly package: string;
   /** Name of the program it makes. */
@@ -48,7 +48,7 @@ export interface GoBuild {
   /** Further names of the same program. */
   readonly links?: readonly string[];
   readonly ldflags: readonly string[];
-  /** Folders below `local/` with the sources of our own that go into it. */
+  /** Folders seen from `local/` with the sources of our own that go into it. */
   readonly sources: readonly string[];
 }
 
@@ -88,6 +88,13 @@ const collectorVersion = "0.155.0";
 /** One release of Jaeger has two numbers: that of the Go module, and that of the program of today. */
 const jaegerModuleVersion = "1.76.0";
 const jaegerVersion = "2.13.0";
+const kindVersion = "0.30.0";
+/** What kubeadm of this Kubernetes asks for. */
+const kubeadmEtcdVersion = "3.6.5";
+const localPathVersion = "0.0.30";
+/** The node image that kind of this version makes nodes from by default. */
+export const kindNodeImage =
+  "kindest/node:v1.34.0@sha256:7416a61b42b1662ca6ca89f02028ac133a309a2a30ba309614e8ec94d976dc5a";
 /** Version of the official Pulumi Kubernetes plugin; that of the npm package @pulumi/kubernetes. */
 export const kubernetesPluginVersion = "4.34.2";
 /** What `pulumi version` answers; the Automation API refuses a command without one. */
@@ -96,6 +103,9 @@ const pulumiVersionFlag = `-X github.com/pulumi/pulumi/sdk/v3/go/common/version.
 const goArch = (platform: Platform) => (platform.endsWith("arm64") ? "arm64" : "amd64");
 const system = (platform: Platform) => platform.slice(0, platform.indexOf("-")).replace("win32", "windows");
 const pulumiRelease = `https://github.com/pulumi/pulumi/releases/download/v${pulumiVersion}`;
+
+const kindRelease = `https://kind.sigs.k8s.io/dl/v${kindVersion}`;
+const kindBuild = { module: "../kind/toolchain", ldflags: ["-s", "-w"], sources: [] } as const;
 
 function kubernetesFile(program: string, sha256: Partial<Record<Platform, string>> = {}): ReleaseFile {
   const url = (platform: Platform) =>
@@ -371,6 +381,77 @@ export const tools = {
       accepted: { min: "2.6.0", below: "3.0.0" },
     },
     packages: { debian: ["caddy"], fedora: ["caddy"] },
+  },
+  kind: {
+    version: kindVersion,
+    onDemand: true,
+    programs: ["kind"],
+    probe: {
+      program: "kind",
+      args: ["version"],
+      pattern: /kind v(\d+\.\d+\.\d+)/,
+      accepted: { min: "0.27.0", below: "1.0.0" },
+    },
+    release: [
+      {
+        url: (platform) =>
+          platform === "win32-x64" ? undefined : `${kindRelease}/kind-${system(platform)}-${goArch(platform)}`,
+        content: { kind: "file", program: "kind" },
+        checksums: (platform) => `${kindRelease}/kind-${system(platform)}-${goArch(platform)}.sha256sum`,
+      },
+    ],
+    build: [{ ...kindBuild, package: "sigs.k8s.io/kind", output: "kind" }],
+  },
+  // What a node image for kind needs besides the programs of the local cluster.
+  kubeadm: {
+    version: kubernetesVersion,
+    linuxOnly: true,
+    onDemand: true,
+    programs: ["kubeadm"],
+    neverFromPath: true,
+    probe: {
+      program: "kubeadm",
+      args: ["version", "--output", "short"],
+      pattern: /v(\d+\.\d+\.\d+)/,
+      accepted: { min: kubernetesVersion },
+    },
+    release: [kubernetesFile("kubeadm")],
+    build: [
+      {
+        ...kindBuild,
+        package: "k8s.io/kubernetes/cmd/kubeadm",
+        output: "kubeadm",
+        ldflags: ["-s", "-w", `-X k8s.io/component-base/version.gitVersion=v${kubernetesVersion}`],
+      },
+    ],
+  },
+  "kubeadm-etcd": {
+    version: kubeadmEtcdVersion,
+    linuxOnly: true,
+    onDemand: true,
+    programs: ["kubeadm-etcd"],
+    build: [{ ...kindBuild, package: "go.etcd.io/etcd/server/v3", output: "kubeadm-etcd" }],
+  },
+  "kubeadm-coredns": {
+    version: corednsVersion,
+    linuxOnly: true,
+    onDemand: true,
+    programs: ["kubeadm-coredns"],
+    build: [
+      {
+        ...kindBuild,
+        package: "./cmd/coredns",
+        output: "kubeadm-coredns",
+        sources: ["../kind/toolchain/cmd/coredns"],
+      },
+    ],
+  },
+  "local-path-provisioner": {
+    version: localPathVersion,
+    linuxOnly: true,
+    onDemand: true,
+    programs: ["local-path-provisioner"],
+    build: [{ ...kindBuild, package: "github.com/rancher/local-path-provisioner", output: "local-path-provisioner" }],
   },
   containerd: {
     version: "distribution",

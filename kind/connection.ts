@@ -1,0 +1,98 @@
+import { access } from "node:fs/promises";
+import type { TargetConnection } from "../components/cluster-target.ts";
+import { buildImages, toolsIn } from "../images/build.ts";
+import { OrreryHome } from "../local/toolchain/home.ts";
+import { imageTools, resolveTools, type ToolEntry } from "../local/toolchain/toolchain.ts";
+import type { ToolName } from "../local/toolchain/versions.ts";
+import { EnvironmentError } from "../schema/errors.ts";
+import { kubeConfigOf, serverVersion } from "../targets/kube-client.ts";
+import type { Preparing, TargetModule } from "../targets/module.ts";
+import { createCluster, exportKubeconfig, type KindContext, kindState, loadImages } from "./cluster.ts";
+import { dockerInfo } from "./docker.ts";
+import { kindPreflight } from "./doctor.ts";
+import { prepareNodeImage } from "./node-image.ts";
+import { contextOf, type KindOptions, kindOptionsOf, kindProblems } from "./options.ts";
+import { kindKubeconfig } from "./paths.ts";
+
+/** A cluster of the user's Docker: made by kind when it is not there, the experiment's images built and loaded. */
+export const kindModule: TargetModule = {
+  problems: kindProblems,
+  complete: (settings) => settings,
+  find: async (settings) => {
+    const { cluster } = kindOptionsOf(settings);
+    await dockerInfo();
+    if ((await kindState(cluster)).state !== "running") return undefined;
+    const connection = connectionOf(OrreryHome.fromEnvironment(), cluster);
+    return await access(connection.kubeconfig).then(
+      () => connection,
+      () => undefined,
+    );
+  },
+  prepare: async (settings, { images: names }, preparing) => {
+    const options = kindOptionsOf(settings);
+    const wanted = names.filter((name) => settings.images[name] === undefined);
+    const extra = toolsIn(wanted); // an image that cannot be had is found out before anything is started
+    const docker = await dockerInfo({ signal: preparing.signal });
+    const { context, entries } = await kindContext(preparing);
+    const made = await runningCluster(context, options);
+    const connection = connectionOf(context.home, options.cluster);
+    const server = await serverVersion(kubeConfigOf(connection));
+    const built = await bringImages(context, options.cluster, wanted, extra);
+    const tools = [...entries, ...made, ...built].map((entry) => [entry.name, `${entry.version} (${entry.source})`]);
+    return {
+      connection,
+      networkPolicyEnforced: false,
+      versions: { ...Object.fromEntries(tools), docker: docker.version, "kubernetes of kind": server },
+      afterwards: `the kind cluster ${options.cluster} goes on for a fast second run; \`npx orrery kind down\` deletes it`,
+    };
+  },
+  preflight: kindPreflight,
+};
+
+/** kind itself, found or made. */
+export async function kindContext({
+  progress,
+  signal,
+}: Preparing): Promise<{ context: KindContext; entries: readonly ToolEntry[] }> {
+  const home = OrreryHome.fromEnvironment();
+  const tools = await resolveTools(home, ["kind"], { progress, signal });
+  return { context: { home, kind: tools.path("kind"), progress, signal }, entries: tools.entries };
+}
+
+/** @returns the tools that a new cluster took */
+async function runningCluster(context: KindContext, options: KindOptions): Promise<readonly ToolEntry[]> {
+  const found = await kindState(options.cluster, context);
+  if (found.state === "broken") {
+    throw new EnvironmentError(
+      `The kind cluster ${options.cluster} is in a bad state: ${found.detail}.`,
+      "Start its containers (docker start <name>), or remove it with `npx orrery kind down`; then try again.",
+    );
+  }
+  if (found.state === "running") {
+    await exportKubeconfig(context, options.cluster);
+    return [];
+  }
+  const image = await prepareNodeImage(context, options.nodeImage);
+  await createCluster(context, options, image);
+  return image.entries;
+}
+
+async function bringImages(
+  context: KindContext,
+  cluster: string,
+  wanted: readonly string[],
+  extra: readonly ToolName[],
+): Promise<readonly ToolEntry[]> {
+  if (wanted.length === 0) return [];
+  const tools = await resolveTools(context.home, [...imageTools, ...extra], context);
+  const images = await buildImages(context.home, tools, wanted, context);
+  const found = await kindState(cluster, context);
+  await loadImages(context, cluster, found.state === "running" ? found.nodes : [], images);
+  return tools.entries;
+}
+
+const connectionOf = (home: OrreryHome, cluster: string): TargetConnection => ({
+  name: "kind",
+  kubeconfig: kindKubeconfig(home, cluster),
+  context: contextOf(cluster),
+});
