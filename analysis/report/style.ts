@@ -100,7 +100,7 @@ thead th { color: var(--muted); font-size: 0.85rem; white-space: nowrap; border-
 caption span { display: inline-block; position: sticky; left: 0; max-width: calc(100vw - 2rem); }
 tbody th { font-weight: 600; overflow-wrap: break-word; }
 .figures { text-align: right; white-space: nowrap; }
-.scroll + .scroll, figure + .scroll, p + .scroll, .scroll + p, .scroll + h3, p + h3, figure + figure, figure + p, dl + .scroll, details + figure { margin-top: 1.75rem; }
+.scroll + .scroll, figure + .scroll, p + .scroll, .scroll + p, .scroll + h3, p + h3, figure + figure, figure + p, p + figure, dl + .scroll, details + figure { margin-top: 1.75rem; }
 figcaption { display: flex; flex-wrap: wrap; gap: 0.2rem 1.5rem; align-items: baseline; justify-content: space-between; margin-bottom: 0.4rem; }
 .keys { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0.1rem 1.1rem; font-size: 0.85rem; color: var(--muted); }
 .keys li { display: flex; align-items: center; gap: 0.4rem; }

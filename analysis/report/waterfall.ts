@@ -32,7 +32,7 @@ export function traceFigures({ traces }: TracesFile, measureFromMs: number): Htm
       : []),
   ];
   return html`${framed(caption.title, keys, (size) => draw(caption, shown, colors, measureFromMs, size))}
-<p class="note">Each bar is placed by the clock of the node it was made on; what sticks out before or behind the bar above it is clock difference.</p>
+<p class="note">Each bar is placed by the clock of the node it was made on; what begins before the bar above it does so by a difference of clocks.</p>
 <details><summary>Sampled operations in numbers</summary>
 ${shown.map((one) => spanTable(one, measureFromMs))}</details>
 `;
