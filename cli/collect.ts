@@ -3,7 +3,7 @@ import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { KubeConfig } from "@kubernetes/client-node";
 import type { z } from "zod";
-import { RunFailure } from "../schema/errors.ts";
+import { InputError, RunFailure } from "../schema/errors.ts";
 import {
   fileListSchema,
   type RunSpec,
@@ -118,4 +118,23 @@ export async function experimentNames(results: string): Promise<string[]> {
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name)
     .sort();
+}
+
+/**
+ * The folder of a run.
+ *
+ * @param argument `<experiment>/<run-id>`, or `<experiment>` for its newest run
+ * @throws InputError when there is none
+ */
+export async function findRun(results: string, argument: string): Promise<string> {
+  const [experiment = "", run] = argument.replace(/\/$/, "").split("/").slice(-2);
+  const single = !argument.includes("/");
+  const folders = await runFolders(results, single ? argument : experiment);
+  const found = single ? folders.at(-1) : folders.find((folder) => folder.endsWith(`/${run}`));
+  if (found === undefined) {
+    throw new InputError([
+      { path: argument, rule: `there is no such run in ${results}.`, fix: "`orrery results` lists them." },
+    ]);
+  }
+  return found;
 }

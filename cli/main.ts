@@ -10,6 +10,7 @@ import { envCommand } from "./commands/env.ts";
 import { initCommand } from "./commands/init.ts";
 import { kindCommand } from "./commands/kind.ts";
 import { localCommand } from "./commands/local.ts";
+import { openCommand } from "./commands/open.ts";
 import { previewCommand } from "./commands/preview.ts";
 import { renderCommand } from "./commands/render.ts";
 import { reportCommand } from "./commands/report.ts";
@@ -42,6 +43,7 @@ for (const command of [
   baselineCommand(start),
   bisectCommand(start),
   watchCommand(start),
+  openCommand(start),
   localCommand(start),
   kindCommand(start),
   doctorCommand(start),

@@ -10,13 +10,14 @@ import { conductorName, conductorPort } from "../components/workload/conductor.t
 import { runDeadlineSeconds } from "../components/workload/plan.ts";
 import { exitCodes, RunFailure } from "../schema/errors.ts";
 import type { LoadedExperiment } from "../schema/load.ts";
-import type { RunSpec } from "../schema/run.ts";
+import type { RunSpec, RunStatus } from "../schema/run.ts";
 import type { Summary, Verdict } from "../schema/summary.ts";
 import { kubeConfigOf } from "./cluster-client.ts";
 import { ConductorClient } from "./collect.ts";
 import { type Console, formatSeconds } from "./console.ts";
 import { describeEnvironment } from "./environment.ts";
 import { describeLive, liveView } from "./live.ts";
+import { askThrough, observedFiles } from "./observed.ts";
 import type { Session } from "./session.ts";
 import type { ExperimentStack } from "./stack.ts";
 import type { PreparedTarget } from "./targets.ts";
@@ -66,9 +67,10 @@ export async function carryOut(request: RunRequest): Promise<RunOutcome> {
 
   const watching = new AbortController();
   const watcher = watch(request, conductor, watching.signal);
+  let completed: RunStatus;
   try {
     await stack.up(signals.children);
-    await untilComplete(request, conductor);
+    completed = await untilComplete(request, conductor);
   } catch (error) {
     throw await explained(error, request, conductor);
   } finally {
@@ -82,6 +84,12 @@ export async function carryOut(request: RunRequest): Promise<RunOutcome> {
   await conductor.collect(folder, {
     "experiment.yaml": loaded.source,
     "environment.json": `${JSON.stringify(environment, null, 2)}\n`,
+    ...(await observedFiles(
+      askThrough(kubeconfig, place.namespace),
+      loaded.experiment.observe,
+      { run, window: { fromMs: completed.startAtMs ?? completed.nowMs, toMs: completed.nowMs } },
+      console.warn,
+    )),
   });
   return await judge(folder);
 }
@@ -136,13 +144,14 @@ async function watch(request: RunRequest, conductor: ConductorClient, stop: Abor
   }
 }
 
-async function untilComplete(request: RunRequest, conductor: ConductorClient): Promise<void> {
+/** Waits for the end of the run; answers with the state it ended in. */
+async function untilComplete(request: RunRequest, conductor: ConductorClient): Promise<RunStatus> {
   const deadline = Date.now() + runDeadlineSeconds(request.loaded.experiment) * 1000;
   while (Date.now() < deadline) {
     request.signals.command.throwIfAborted();
     const status = await conductor.status();
     if (status?.state === "complete") {
-      return;
+      return status;
     }
     if (status?.problem !== undefined) {
       throw new RunFailure(`run ${request.run}: ${status.problem}`);

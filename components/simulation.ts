@@ -55,7 +55,7 @@ export class Simulation extends pulumi.ComponentResource {
     const watching = new Observability(
       "observability",
       { experiment: experiment.name, observe, namespace, target },
-      inside,
+      { parent: this }, // not all of it is in the namespace
     );
     const { telemetry } = watching;
     const callers = [driverSelector(experiment.name), conductorSelector(experiment.name)];

@@ -9,6 +9,7 @@ import { faultEvidenceSchema, phaseNames } from "./run.ts";
  * - `workers/<i>/replication.parquet` (one row for each acknowledged write and member), where replication was observed.
  * - `conductor.json` ({@link conductorResultSchema}): start instant, workers, fault evidence.
  * - `environment.json` ({@link environmentSchema}).
+ * - `traces.json` and `metrics.json` (see observed.ts), where the experiment asked for traces and for Prometheus.
  * - `summary.json` (see summary.ts) and `report.html`, made from the above by analysis/.
  */
 export const workerResultVersion = "orrery/worker/v1";

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { basename, join, relative, resolve } from "node:path";
 import { Command, Option } from "commander";
@@ -6,7 +5,8 @@ import { isBaselineName, overlayOfBaseline, readBaseline } from "../../analysis/
 import type { NamedOverlay } from "../../analysis/report/figures.ts";
 import { overlayOfRuns, type ReportFormat, reportFiles, writeIndex } from "../../analysis/report.ts";
 import { InputError } from "../../schema/errors.ts";
-import { runFolders } from "../collect.ts";
+import { openInBrowser } from "../browser.ts";
+import { findRun, runFolders } from "../collect.ts";
 import { announce, judge } from "../run.ts";
 import type { CommonOptions, Session } from "../session.ts";
 
@@ -52,10 +52,7 @@ export function reportCommand(start: (options: ReportOptions) => Session): Comma
         announce(outcome, session.console);
       }
       if (options.open === true) {
-        const opener = process.platform === "darwin" ? "open" : "xdg-open";
-        spawn(opener, [outcome.reports.html], { detached: true, stdio: "ignore" })
-          .on("error", () => session.console.warn(`${opener} cannot be started; open ${outcome.reports.html} yourself`))
-          .unref();
+        openInBrowser(outcome.reports.html, session.console);
       }
     });
 }
@@ -81,17 +78,4 @@ async function makeIndex(results: string, argument: string, { console }: Session
   }
   const page = await writeIndex(join(results, experiment), folders);
   console.result(relative(process.cwd(), page), { page, runs: folders.length });
-}
-
-async function findRun(results: string, argument: string): Promise<string> {
-  const [experiment = "", run] = argument.replace(/\/$/, "").split("/").slice(-2);
-  const single = !argument.includes("/");
-  const folders = await runFolders(results, single ? argument : experiment);
-  const found = single ? folders.at(-1) : folders.find((folder) => folder.endsWith(`/${run}`));
-  if (found === undefined) {
-    throw new InputError([
-      { path: argument, rule: `there is no such run in ${results}.`, fix: "`orrery results` lists them." },
-    ]);
-  }
-  return found;
 }

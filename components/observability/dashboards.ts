@@ -1,3 +1,5 @@
+import { usageSeries } from "./queries.ts";
+
 /** A dashboard as data: a row of panels is a line of titles and queries. */
 interface Panel {
   readonly title: string;
@@ -12,8 +14,6 @@ interface Dashboard {
   readonly title: string;
   readonly panels: readonly Panel[];
 }
-
-const containers = 'container!="",container!="POD"';
 
 /** What every experiment has: the load as the conductor sees it, and what pods and nodes use. */
 const run: Dashboard = {
@@ -36,26 +36,7 @@ const run: Dashboard = {
     },
     { title: "Operations in flight", unit: "short", queries: { "{{worker}}": "orrery_worker_in_flight" } },
     { title: "Faults applied", unit: "short", queries: { "{{fault}}": "orrery_fault_applied" } },
-    {
-      title: "CPU by pod",
-      unit: "short",
-      queries: { "{{pod}}": `sum by (pod) (rate(container_cpu_usage_seconds_total{${containers}}[15s]))` },
-    },
-    {
-      title: "Throttled share of the time, by pod",
-      unit: "percentunit",
-      queries: { "{{pod}}": `sum by (pod) (rate(container_cpu_cfs_throttled_seconds_total{${containers}}[15s]))` },
-    },
-    {
-      title: "Memory by pod",
-      unit: "bytes",
-      queries: { "{{pod}}": `sum by (pod) (container_memory_working_set_bytes{${containers}})` },
-    },
-    {
-      title: "Nodes: cores in use",
-      unit: "short",
-      queries: { "{{node}}": "sum by (node) (rate(node_cpu_usage_seconds_total[30s]))" },
-    },
+    ...usageSeries.map(({ title, unit, query, label }) => ({ title, unit, queries: { [`{{${label}}}`]: query } })),
   ],
 };
 

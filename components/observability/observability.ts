@@ -52,10 +52,12 @@ export class Observability extends pulumi.ComponentResource {
       namespace: args.namespace,
       target: args.target,
       parent: this,
+      inside: { parent: this, deletedWith: args.namespace.resource },
     };
     if (args.observe.traces !== undefined) this.#ready.push(createJaeger(this.#scope, args.observe));
     if (isObserved(args.observe)) this.#ready.push(createCollector(this.#scope, args.observe));
     this.telemetry = isObserved(args.observe) ? telemetryOf(args) : undefined;
+    createIngress(this.#scope, args.observe);
     this.registerOutputs({ endpoint: this.telemetry?.endpoint });
   }
 
@@ -143,7 +145,7 @@ function createCollector(scope: PartScope, observe: Observe): pulumi.Resource {
 }
 
 /** Lets Prometheus read the pods of a job; what else they may do is their own component's matter. */
-function letRead({ name, instance, namespace, parent }: PartScope, job: ScrapeJob): void {
+function letRead({ name, instance, namespace, inside }: PartScope, job: ScrapeJob): void {
   const labels = labelsOf({ instance, name: partNames.prometheus, component: "observability" });
   const prometheus = partSelector(instance, partNames.prometheus);
   allow(
@@ -155,7 +157,7 @@ function letRead({ name, instance, namespace, parent }: PartScope, job: ScrapeJo
       ingress: [{ from: [pods(prometheus)], ports: tcp(job.port) }],
       egress: [],
     },
-    { parent },
+    inside,
   );
 }
 
@@ -192,7 +194,7 @@ function createAccount(
   scope: PartScope,
   conductor: Conductor,
 ): { account: pulumi.Output<string>; rights: pulumi.Resource[] } {
-  const { name, instance, namespace, parent } = scope;
+  const { name, instance, namespace, inside } = scope;
   const labels = labelsOf({ instance, name: partNames.prometheus, component: "observability" });
   const account = new k8s.core.v1.ServiceAccount(
     `${name}-prometheus-account`,
@@ -200,7 +202,7 @@ function createAccount(
       metadata: { name: partNames.prometheus, namespace: namespace.created, labels },
       automountServiceAccountToken: false,
     },
-    { parent },
+    inside,
   );
   const reader = { apiGroups: [""], resources: ["nodes/metrics"], verbs: ["get"] };
   const lister = { apiGroups: [""], resources: ["nodes"], verbs: ["get", "list"] };
@@ -231,6 +233,44 @@ function grant(
       subjects: [{ kind: "ServiceAccount", name: account, namespace: namespace.created }],
     },
     { parent },
+  );
+}
+
+/** The pages by name below the domain of the experiment, where the cluster has something that serves Ingresses. */
+function createIngress({ name, instance, namespace, target, inside }: PartScope, observe: Observe): void {
+  const { ingress: domain } = observe;
+  const pages = [
+    ...(observe.prometheus ? (["prometheus"] as const) : []),
+    ...(observe.traces === undefined ? [] : (["jaeger"] as const)),
+    ...(observe.grafana ? (["grafana"] as const) : []),
+  ];
+  if (domain === undefined || target.ingressClass === undefined || pages.length === 0) return;
+  new k8s.networking.v1.Ingress(
+    `${name}-pages`,
+    {
+      metadata: {
+        name: "observability",
+        namespace: namespace.created,
+        labels: labelsOf({ instance, name: "pages", component: "observability" }),
+        annotations: { "pulumi.com/skipAwait": "true" }, // an address may take minutes, and no run needs one
+      },
+      spec: {
+        ingressClassName: target.ingressClass,
+        rules: pages.map((page) => ({
+          host: `${page}.${domain}`,
+          http: {
+            paths: [
+              {
+                path: "/",
+                pathType: "Prefix",
+                backend: { service: { name: partNames[page], port: { number: ports[page] } } },
+              },
+            ],
+          },
+        })),
+      },
+    },
+    inside,
   );
 }
 

@@ -37,7 +37,10 @@ export interface PartScope {
   readonly instance: string;
   readonly namespace: NamespaceHandle;
   readonly target: ClusterTarget;
+  /** The component, for what is cluster-wide. */
   readonly parent: pulumi.Resource;
+  /** The component and the namespace, whose end is the end of all that is in it. */
+  readonly inside: pulumi.CustomResourceOptions;
 }
 
 /** What a part may talk to, and the account it acts under; without an account it has no token. */
@@ -56,19 +59,15 @@ export const partSelector = (instance: string, part: string) =>
  * @returns the StatefulSet: done means the part serves
  */
 export function createPart(scope: PartScope, part: Part, rights: PartRights): k8s.apps.v1.StatefulSet {
-  const { name, instance, namespace, parent } = scope;
+  const { name, instance, namespace, inside } = scope;
   const labels = labelsOf({ instance, name: part.name, component: "observability" });
   const selector = partSelector(instance, part.name);
   const metadata = { name: part.name, namespace: namespace.created, labels };
-  const config = new k8s.core.v1.ConfigMap(
-    `${name}-${part.name}-config`,
-    { metadata, data: flat(part.files) },
-    { parent },
-  );
+  const config = new k8s.core.v1.ConfigMap(`${name}-${part.name}-config`, { metadata, data: flat(part.files) }, inside);
   const policy = allow(
     `${name}-${part.name}-traffic`,
     { namespace: namespace.created, labels, selector, ingress: rights.ingress, egress: rights.egress },
-    { parent },
+    inside,
   );
   const service = new k8s.core.v1.Service(
     `${name}-${part.name}-service`,
@@ -76,7 +75,7 @@ export function createPart(scope: PartScope, part: Part, rights: PartRights): k8
       metadata: { ...metadata, annotations: { "pulumi.com/skipAwait": "true" } }, // the StatefulSet is awaited
       spec: { selector, ports: Object.entries(part.ports).map(([port, number]) => ({ name: port, port: number })) },
     },
-    { parent },
+    inside,
   );
   return new k8s.apps.v1.StatefulSet(
     `${name}-${part.name}`,
@@ -94,7 +93,7 @@ export function createPart(scope: PartScope, part: Part, rights: PartRights): k8
         ...(part.storage === undefined ? {} : { volumeClaimTemplates: [claim(scope.target, part.storage)] }),
       },
     },
-    { parent, dependsOn: [policy, ...(rights.dependsOn ?? [])] },
+    { ...inside, dependsOn: [policy, ...(rights.dependsOn ?? [])] },
   );
 }
 

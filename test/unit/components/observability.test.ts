@@ -4,6 +4,7 @@ import { parse } from "yaml";
 import { imagesOf } from "../../../components/images.ts";
 import type { Experiment } from "../../../schema/experiment.ts";
 import { loadExperiment } from "../../../schema/load.ts";
+import { runSpecSchema } from "../../../schema/run.ts";
 import { sampleGraph } from "../../../stacks/sample.ts";
 import { objectsOf } from "../../support/graph.ts";
 
@@ -159,6 +160,38 @@ test("drivers and members are told where to send and how much", async () => {
       OTEL_TRACES_SAMPLER_ARG: "0.25",
     });
   }
+});
+
+test("a run's spec names the collector, and Keramik's names only on demand", async () => {
+  const specOf = async (observe: Partial<Experiment["observe"]>) => {
+    const data = objectsOf(await sampleGraph(observing(observe), { run: "a" })).get("ConfigMap run-a")?.data;
+    return runSpecSchema.parse(JSON.parse((data as Record<string, string>)["spec.json"] ?? "")).telemetry;
+  };
+  const endpoint = "http://otel-collector.orrery-kv-observed.svc.cluster.local:4318";
+  expect(await specOf({})).toBeUndefined();
+  expect(await specOf({ prometheus: true })).toEqual({ endpoint, sampleRatio: 0, gooseMetrics: false });
+  expect(await specOf({ traces: { sample: 0.5 }, goose: true })).toEqual({
+    endpoint,
+    sampleRatio: 0.5,
+    gooseMetrics: true,
+  });
+});
+
+test("pages are served below the domain only where the cluster serves Ingresses", async () => {
+  const of = { ...everything, observe: { ...everything.observe, ingress: "kv.example.org" } };
+  const ingressOf = async (ingressClass?: string) =>
+    objectsOf(await sampleGraph(of, ingressClass === undefined ? {} : { target: { ingressClass } })).get(
+      "Ingress observability",
+    );
+  expect(await ingressOf()).toBeUndefined();
+  const { rules, ingressClassName } = ((await ingressOf("nginx"))?.spec ?? {}) as {
+    ingressClassName: string;
+    rules: { host: string }[];
+  };
+  expect(ingressClassName).toBe("nginx");
+  expect(rules.map(({ host }) => host)).toEqual(
+    ["prometheus", "jaeger", "grafana"].map((page) => `${page}.kv.example.org`),
+  );
 });
 
 test("every file is one key, and every key is mounted at its path", () => {
