@@ -20,16 +20,21 @@ const secretSignature = "4dabf18193072939515e22adb298388d"; // marks special val
  * Runs a Pulumi program against mocks and returns every resource it would make, in the order of registration.
  * Nothing is contacted; a call of a provider function fails, since nothing here could answer it truthfully.
  *
+ * @param learned What a provider would know of a resource once it is made; with it, ids and outputs are known too
+ *
  * Shares Pulumi's process-wide state: one at a time.
  */
-export async function render(build: () => void | Promise<void>): Promise<RenderedResource[]> {
+export async function render(
+  build: () => void | Promise<void>,
+  learned?: (type: string) => Readonly<Record<string, unknown>>,
+): Promise<RenderedResource[]> {
   const inputs = new Map<string, Record<string, unknown>>();
   const made: pulumi.Resource[] = [];
   await pulumi.runtime.setMocks(
     {
       newResource: (args) => {
         inputs.set(`${args.type}\n${args.name}`, args.inputs);
-        return { id: args.id ?? `${args.name}-id`, state: args.inputs };
+        return { id: args.id || `${args.name}-id`, state: { ...args.inputs, ...learned?.(args.type) } };
       },
       call: (args) => {
         throw new Error(`render: the program calls ${args.token}, which only a provider can answer`);
@@ -37,7 +42,7 @@ export async function render(build: () => void | Promise<void>): Promise<Rendere
     },
     "orrery",
     "render",
-    true,
+    learned === undefined,
   );
   let failure: unknown; // kept aside: a program that throws would leave Pulumi's own promises unhandled
   await pulumi.runtime.runInPulumiStack(async () => {

@@ -5,6 +5,7 @@ const modules = {
   local: async () => (await import("../local/connection.ts")).localModule,
   minikube: async () => (await import("../minikube/connection.ts")).minikubeModule,
   kind: async () => (await import("../kind/connection.ts")).kindModule,
+  eks: async () => (await import("../eks/connection.ts")).eksModule,
   context: async () => (await import("./context/connection.ts")).contextModule,
 } as const satisfies Readonly<Record<string, () => Promise<TargetModule>>>;
 

@@ -6,6 +6,7 @@ const programs: Readonly<Record<string, () => Promise<TargetProgram>>> = {
   local: async () => (await import("../local/target.ts")).localProgram,
   minikube: async () => (await import("../minikube/target.ts")).minikubeProgram,
   kind: async () => (await import("../kind/target.ts")).kindProgram,
+  eks: async () => (await import("../eks/target.ts")).eksProgram,
   context: async () => (await import("./context/target.ts")).contextProgram,
 };
 

@@ -1,0 +1,66 @@
+import type { ClusterSettings } from "./settings.ts";
+
+/**
+ * List prices in US dollars, without tax, discounts, data transfer and load balancers, from AWS's public price pages:
+ * aws.amazon.com/{ec2,eks,vpc,ebs}/pricing. Other regions are mostly 0 to 30 % dearer. Check them before you rely on them.
+ */
+export const prices = {
+  asOf: "2025-06",
+  region: "us-east-1",
+  controlPlanePerHour: 0.1,
+  natGatewayPerHour: 0.045,
+  gp3PerGibMonth: 0.08,
+  instancesPerHour: {
+    "t3.large": 0.0832,
+    "t3.xlarge": 0.1664,
+    "m6i.large": 0.096,
+    "m6i.xlarge": 0.192,
+    "m6i.2xlarge": 0.384,
+    "m7i.large": 0.1008,
+    "m7i.xlarge": 0.2016,
+    "m7i.2xlarge": 0.4032,
+    "m7g.large": 0.0816,
+    "m7g.xlarge": 0.1632,
+    "m7g.2xlarge": 0.3264,
+    "c6i.xlarge": 0.17,
+    "c7g.xlarge": 0.145,
+  } as Readonly<Record<string, number>>,
+} as const;
+
+const hoursPerMonth = 730;
+
+export interface CostLine {
+  readonly what: string;
+  /** US dollars an hour; absent where the table has no price. */
+  readonly perHour?: number;
+}
+
+/** What a cluster costs an hour by the price table, line by line. Experiments' volumes and load balancers come on top. */
+export function estimate({ instanceTypes, nodes, disk }: ClusterSettings): CostLine[] {
+  const known = instanceTypes.map((type) => prices.instancesPerHour[type]);
+  const dearest = known.some((price) => price === undefined)
+    ? undefined
+    : Math.max(...known.map((price) => price ?? 0));
+  return [
+    { what: "control plane", perHour: prices.controlPlanePerHour },
+    { what: "NAT gateway", perHour: prices.natGatewayPerHour },
+    {
+      what: `${nodes} nodes ${instanceTypes.join(" or ")}`,
+      ...(dearest === undefined ? {} : { perHour: nodes * dearest }),
+    },
+    { what: `${nodes} disks of ${disk} GiB`, perHour: (nodes * disk * prices.gp3PerGibMonth) / hoursPerMonth },
+  ];
+}
+
+/** The estimate as one line for people. */
+export function describeCost(settings: ClusterSettings): string {
+  const lines = estimate(settings);
+  const sum = lines.reduce((all, line) => all + (line.perHour ?? 0), 0);
+  const unknown = lines.filter((line) => line.perHour === undefined).map((line) => line.what);
+  const parts = lines.map((line) => `${line.what} ${line.perHour === undefined ? "?" : `$${line.perHour.toFixed(3)}`}`);
+  const without = unknown.length === 0 ? "" : ` without ${unknown.join(", ")}, whose price is not in eks/cost.ts`;
+  return (
+    `estimate: $${sum.toFixed(2)} an hour${without} (${parts.join(", ")}); list prices of ${prices.region}, ` +
+    `${prices.asOf}, before data transfer, load balancers and volumes; tagged to live ${settings.ttl}`
+  );
+}
