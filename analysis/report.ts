@@ -4,6 +4,7 @@ import { InputError } from "../schema/errors.ts";
 import { type Summary, summarySchema } from "../schema/summary.ts";
 import { makeBaseline, overlayOfBaseline } from "./compare/baseline.ts";
 import { readRunRecord } from "./compare/runs.ts";
+import { renderAnalysis } from "./report/analysis-page.ts";
 import type { NamedOverlay } from "./report/figures.ts";
 import { renderIndex } from "./report/index-page.ts";
 import { renderJunit } from "./report/junit.ts";
@@ -13,11 +14,17 @@ import { analyseRun, writeAtomically } from "./summary.ts";
 import { readTraces } from "./traces.ts";
 
 /** What a run's folder is given to read, by format. */
-export const reportFiles = { html: "report.html", markdown: "report.md", junit: "junit.xml" } as const;
+export const reportFiles = {
+  html: "report.html",
+  markdown: "report.md",
+  junit: "junit.xml",
+  analysis: "analysis.html",
+} as const;
 export type ReportFormat = keyof typeof reportFiles;
 
 /**
- * Writes `report.html`, `report.md` and `junit.xml` into a run folder, replacing earlier ones, each in one step.
+ * Writes `report.html`, `report.md`, `junit.xml` and `analysis.html` into a run folder, replacing earlier ones, each in
+ * one step.
  *
  * @param overlay What to draw behind the run.
  * @returns The path of each.
@@ -32,13 +39,19 @@ export async function writeReports(
     html: renderReport(analysis, { overlay, traces: await readTraces(runFolder) }),
     markdown: renderMarkdown(analysis.summary),
     junit: renderJunit(analysis.summary),
+    analysis: renderAnalysis(`${analysis.summary.experiment}/${analysis.summary.run}`, analysis.whole),
   };
   const write = async (format: ReportFormat): Promise<string> => {
     const file = join(runFolder, reportFiles[format]);
     await writeAtomically(file, texts[format]);
     return file;
   };
-  return { html: await write("html"), markdown: await write("markdown"), junit: await write("junit") };
+  return {
+    html: await write("html"),
+    markdown: await write("markdown"),
+    junit: await write("junit"),
+    analysis: await write("analysis"),
+  };
 }
 
 /**

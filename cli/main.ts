@@ -16,6 +16,7 @@ import { renderCommand } from "./commands/render.ts";
 import { reportCommand } from "./commands/report.ts";
 import { resultsCommand } from "./commands/results.ts";
 import { runCommand } from "./commands/run.ts";
+import { sqlCommand } from "./commands/sql.ts";
 import { upCommand } from "./commands/up.ts";
 import { watchCommand } from "./commands/watch.ts";
 import { Interrupted, interruptSignals } from "./interrupt.ts";
@@ -33,6 +34,7 @@ const program = new Command("orrery")
 
 for (const command of [
   runCommand(start),
+  sqlCommand(start),
   upCommand(start),
   previewCommand(start),
   destroyCommand(start),

@@ -1,8 +1,12 @@
 import { readFile, writeFile } from "node:fs/promises";
+import { resultsMarkdown } from "../analysis/sql/document.ts";
 import { experimentJsonSchema } from "../schema/json-schema.ts";
 
 /** Writes the files that are made from others; with `--check` it only says whether they are fresh. */
-const generated = new Map([["schema/experiment.schema.json", `${JSON.stringify(experimentJsonSchema(), null, 2)}\n`]]);
+const generated = new Map([
+  ["schema/experiment.schema.json", `${JSON.stringify(experimentJsonSchema(), null, 2)}\n`],
+  ["docs/results.md", resultsMarkdown()],
+]);
 
 const stale: string[] = [];
 for (const [file, text] of generated) {
