@@ -9,6 +9,7 @@ import { clockDriftMs } from "./checks/clock.ts";
 import { failovers, judgedOperations } from "./failover.ts";
 import { percentilesMs } from "./histogram.ts";
 import { operationTotals } from "./merge.ts";
+import { noiseFloors } from "./noise.ts";
 import { judgeObjectives, type Metrics, metricsOf } from "./objectives.ts";
 import { type RunData, readRun, type WorkerData } from "./read.ts";
 import { replicationOf } from "./replication.ts";
@@ -65,7 +66,7 @@ function wholeRun(data: RunData): WholeRun | null {
   }
   const measureFromMs = startAtMs + spec.phases.warmupMs;
   const judged = judgedOperations(Object.keys(spec.operations), systems[experiment.network.system].writes);
-  return {
+  const whole = {
     spec,
     experiment,
     conductor,
@@ -76,6 +77,7 @@ function wholeRun(data: RunData): WholeRun | null {
     failovers: failovers(workers, conductor.faults, measureFromMs, judged),
     replication: replicationOf(spec, workers),
   };
+  return { ...whole, noise: noiseFloors(whole) };
 }
 
 function summaryOf(data: RunData, whole: WholeRun | null): Summary {
@@ -116,6 +118,7 @@ function summaryOf(data: RunData, whole: WholeRun | null): Summary {
         },
       };
     }),
+    noise: { ...whole?.noise },
     clocks: (whole?.workers ?? []).map(clockOf),
     phases: spec === null ? null : phasesOf(spec),
     workers: spec?.workers ?? null,

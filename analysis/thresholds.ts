@@ -21,6 +21,9 @@ export const thresholds = {
   feedLagMs: 20,
   /** Share of the measure phase the driver stood throttled by its CPU limit. */
   maxThrottledShare: 0.05,
+  /** Share of its CPU limit a driver may use, and of the operations it may have in flight, before it is near its end. */
+  maxCpuShare: 0.9,
+  maxInFlightShare: 0.8,
   /** The clock offset is known to half the round trip; 5 ms is noticed, 100 ms moves fault marks visibly. */
   clockRoundTripWarnMs: 5,
   clockRoundTripMs: 100,

@@ -2,9 +2,12 @@ import type { CheckResult, Reason } from "../schema/summary.ts";
 import type { Check, CheckOutcome, Protocol, WholeRun } from "./checks/check.ts";
 import { clockCheck } from "./checks/clock.ts";
 import { agreementCheck, durabilityCheck, failoverCheck, sampleCheck } from "./checks/data.ts";
-import { busyCheck, saturationCheck, warmupCheck } from "./checks/driver.ts";
-import { faultsCheck, workersCheck } from "./checks/protocol.ts";
+import { busyCheck, saturationCheck } from "./checks/driver.ts";
+import { faultsCheck } from "./checks/faults.ts";
+import { noiseCheck } from "./checks/noise.ts";
+import { workersCheck } from "./checks/protocol.ts";
 import { replicationCheck } from "./checks/replication.ts";
+import { warmupCheck } from "./checks/warm-up.ts";
 import { plural } from "./format.ts";
 import type { RunData } from "./read.ts";
 
@@ -21,6 +24,7 @@ export const dataChecks: readonly Check<WholeRun>[] = [
   failoverCheck,
   replicationCheck,
   warmupCheck,
+  noiseCheck,
 ];
 
 export interface Validity {

@@ -134,6 +134,17 @@ export const workerResultSchema = z.strictObject({
       .strictObject({ usedSeconds: z.number(), throttledSeconds: z.number(), limitCores: z.number().nullable() })
       .nullable(),
     maxInFlight: z.int(),
+    /** Most operations it would have let be in flight; absent in older results. */
+    inFlightLimit: z.int().optional(),
+    /** Before the load: the machine with nothing to do. Absent in older results and where there was no time for it. */
+    idle: z
+      .strictObject({
+        windowMs: z.number(),
+        eventLoopDelayMs: z.strictObject({ p50: z.number(), p99: z.number(), max: z.number() }),
+        /** Asking the conductor for the time; null where it did not answer. */
+        roundTripMs: z.strictObject({ p50: z.number(), p99: z.number(), max: z.number() }).nullable(),
+      })
+      .optional(),
   }),
   /** Acknowledged writes read back after the load stopped. */
   durability: z

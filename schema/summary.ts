@@ -161,6 +161,8 @@ export const summarySchema = z.strictObject({
       }),
     }),
   ),
+  /** How far chance alone moves a metric (95 %), in its unit; absent for metrics with too few operations. */
+  noise: z.record(z.string(), z.number()).optional(),
   /** Each worker's clock minus the conductor's; empty when results are damaged, absent in older summaries. */
   clocks: z
     .array(

@@ -21,6 +21,8 @@ export interface WholeRun extends Protocol {
   /** ms since 1970 on the conductor's clock. */
   readonly startAtMs: number;
   readonly totals: ReadonlyMap<string, OperationTotals>;
+  /** Noise floor by metric, in its unit; see noise.ts. */
+  readonly noise: Readonly<Record<string, number>>;
   /** By position in `conductor.faults`. */
   readonly failovers: readonly Failover[];
   /** Null where replication was not observed. */

@@ -148,6 +148,24 @@ export const busyCheck: Check<WholeRun> = {
           warning(`worker ${index}'s event loop was held up ${formatMs(eventLoopDelayMs.p99)} (p99).`, relieve),
         );
       }
+      const used = cpu === null || cpu.limitCores === null ? 0 : cpu.usedSeconds / (cpu.limitCores * measureS);
+      if (used > thresholds.maxCpuShare) {
+        findings.push(
+          warning(
+            `worker ${index} used ${formatRatio(used)} of its limit of ${cpu?.limitCores} CPU cores in the measure phase.`,
+            relieve,
+          ),
+        );
+      }
+      const { maxInFlight, inFlightLimit } = result.health;
+      if (spec.arrival.kind === "open" && maxInFlight > thresholds.maxInFlightShare * (inFlightLimit ?? Infinity)) {
+        findings.push(
+          warning(
+            `worker ${index} had ${formatCount(maxInFlight)} operations in flight, of ${formatCount(inFlightLimit ?? 0)} it allows; beyond that it drops them.`,
+            relieve,
+          ),
+        );
+      }
       if (cpu !== null && cpu.throttledSeconds > thresholds.maxThrottledShare * measureS) {
         findings.push(
           warning(
@@ -159,38 +177,11 @@ export const busyCheck: Check<WholeRun> = {
     }
     const delay = Math.max(0, ...workers.map((worker) => worker.result.health.eventLoopDelayMs.p99));
     const known = workers.flatMap((worker) => worker.result.health.cpu ?? []);
-    const throttled = Math.max(0, ...known.map((cpu) => cpu.throttledSeconds / measureS));
+    const most = (values: readonly number[]): number => Math.max(0, ...values);
     const cpuText =
-      known.length === 0 ? "CPU use could not be read" : `throttled ${formatRatio(throttled)} of the time`;
+      known.length === 0
+        ? "CPU use could not be read"
+        : `CPU used ${formatMs(1000 * most(known.map((cpu) => cpu.usedSeconds)))}, throttled ${formatMs(1000 * most(known.map((cpu) => cpu.throttledSeconds)))} of ${formatMs(spec.phases.measureMs)}`;
     return { findings, text: `Event loop delay ${formatMs(delay)} at p99; ${cpuText}.` };
-  },
-};
-
-/** The warm-up did something; without it the first measured seconds are colder than the rest. */
-export const warmupCheck: Check<WholeRun> = {
-  check: "warm-up",
-  title: "Was the network warmed up?",
-  run: ({ workers, spec }) => {
-    const warm = workers.reduce((sum, { events }) => {
-      let answered = 0;
-      const ok = events.outcomes.indexOf("ok");
-      for (let row = 0; row < events.rows; row += 1) {
-        answered += events.measured[row] === 0 && events.outcome[row] === ok ? 1 : 0;
-      }
-      return sum + answered;
-    }, 0);
-    const findings =
-      warm > 0
-        ? []
-        : [
-            warning(
-              "no operation was answered in the warm-up, so connections and caches were cold when measuring began.",
-              "Warm up for some seconds (workload.phases.warmup).",
-            ),
-          ];
-    return {
-      findings,
-      text: `${formatCount(warm)} operations were answered in ${formatMs(spec.phases.warmupMs)} of warm-up.`,
-    };
   },
 };

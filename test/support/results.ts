@@ -398,6 +398,12 @@ function workerOf(settings: Settings, index: number, own: readonly SimulatedOper
       latenessMs: { p50: at(0.5), p99: at(0.99), max: at(1) },
       cpu: { usedSeconds: 4.2, throttledSeconds: 0.1, limitCores: 1 },
       maxInFlight: 12,
+      inFlightLimit: 1500,
+      idle: {
+        windowMs: 1200,
+        eventLoopDelayMs: { p50: 0.4, p99: 1.8, max: 3 },
+        roundTripMs: { p50: 0.5, p99: 1.6, max: 4 },
+      },
     },
     durability: { acknowledged: writes.length, keysChecked: 500, keysUnread: 0, lost: 0, examples: [] },
     ...(settings.replication === undefined ? {} : { replication: replicationResultOf(settings.replication, own) }),

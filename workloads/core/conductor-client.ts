@@ -84,23 +84,34 @@ export class ConductorClient {
   /** The offset between the two clocks, from the exchange with the shortest round trip of twelve. */
   async clockOffset(signal: AbortSignal): Promise<ClockOffset> {
     let best: ClockOffset | undefined;
-    const url = new URL("/v1/time", this.#place.url);
     for (let exchange = 0; exchange < exchanges; exchange += 1) {
-      const sentMs = systemClock.nowUs() / 1000;
-      const answer = await request(url, { dispatcher: this.#agent, signal });
-      const body = await answer.body.json();
-      const arrivedMs = systemClock.nowUs() / 1000;
-      const { receivedAtMs, sentAtMs } = timeReplySchema.parse(body);
-      const roundTripMs = Math.max(0, arrivedMs - sentMs - (sentAtMs - receivedAtMs));
-      const offsetMs = (sentMs + arrivedMs - receivedAtMs - sentAtMs) / 2;
-      if (best === undefined || roundTripMs < best.roundTripMs) {
-        best = { offsetMs, roundTripMs };
+      const reading = await this.#exchangeTime(signal);
+      if (best === undefined || reading.roundTripMs < best.roundTripMs) {
+        best = reading;
       }
     }
     if (best === undefined) {
       throw new ConductorError("the clocks were never compared");
     }
     return best;
+  }
+
+  /** How long the conductor takes to tell the time, its own share left out. */
+  async roundTripMs(signal: AbortSignal): Promise<number> {
+    return (await this.#exchangeTime(signal)).roundTripMs;
+  }
+
+  /** One exchange of four time stamps, as NTP's (RFC 5905, section 8). */
+  async #exchangeTime(signal: AbortSignal): Promise<ClockOffset> {
+    const sentMs = systemClock.nowUs() / 1000;
+    const answer = await request(new URL("/v1/time", this.#place.url), { dispatcher: this.#agent, signal });
+    const body = await answer.body.json();
+    const arrivedMs = systemClock.nowUs() / 1000;
+    const { receivedAtMs, sentAtMs } = timeReplySchema.parse(body);
+    return {
+      roundTripMs: Math.max(0, arrivedMs - sentMs - (sentAtMs - receivedAtMs)),
+      offsetMs: (sentMs + arrivedMs - receivedAtMs - sentAtMs) / 2,
+    };
   }
 
   /** Reports progress once; a report that does not arrive is logged and left at that, the next one follows soon. */

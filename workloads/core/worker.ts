@@ -11,6 +11,7 @@ import { checkDurability, WriteLog } from "./durability.ts";
 import { EventLog } from "./events.ts";
 import { cpuBetween, EventLoopWatch, readCpu } from "./health.ts";
 import { summaryMs } from "./histogram.ts";
+import { watchIdle } from "./idle.ts";
 import { type Completed, Load, type LoadObserver } from "./load.ts";
 import { log, messageOf } from "./log.ts";
 import { Recorder } from "./recorder.ts";
@@ -123,6 +124,7 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
   scene.over.addEventListener("abort", () => ended.abort(), { once: true });
   const reports = reportProgress(clock, recorder, scene.conductor, { startUs, measureUs, endUs }, ended.signal);
   const health = watchHealth(clock, measureUs, endUs, scene.stop);
+  const idle = await watchIdle(clock, startUs, scene.conductor, scene.stop);
   await sleepUntil(clock, startUs, scene.stop);
   if (scene.stop.aborted) {
     load.stop();
@@ -153,6 +155,8 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
       latenessMs: summaryMs(recorder.lateness),
       cpu,
       maxInFlight: recorder.mostInFlight,
+      inFlightLimit: load.maxInFlight,
+      ...(idle === undefined ? {} : { idle }),
     },
     durability,
     ...(replicated === undefined ? {} : { replication: replicated }),

@@ -71,6 +71,21 @@ const oneIn =
     member === 2 && write % share === 0 ? delayMs : 60;
 const slowReports = { members: { lagMs: { p50: 10, p99: 50, max: 80 } } };
 const shareOf = (min: number) => ({ metric: "replicated_ratio", min });
+const idleWith = (p99: number) => ({
+  windowMs: 1_000,
+  eventLoopDelayMs: { p50: 1, p99, max: 2 * p99 },
+  roundTripMs: null,
+});
+const withoutIdle = (worker: WorkerResult): WorkerResult => {
+  const { idle: _, ...rest } = worker.health;
+  return { ...worker, health: rest };
+};
+/** The first two seconds of the measure phase are ten times as slow; the fault comes late enough to see it. */
+const unsettled: RunOptions = {
+  measureMs: 12_000,
+  killAtMs: 11_000,
+  serviceMs: (random, _, dueMs) => (dueMs < 4_000 ? 50 : 5) * (0.8 + 0.4 * random()),
+};
 
 /** What makes a check fail a run, and what it must let pass although it looks alike. */
 const cases: readonly {
@@ -185,10 +200,22 @@ const cases: readonly {
     fails: [],
     warns: [
       ["the event loop was held up", { editWorker: health({ eventLoopDelayMs: { p50: 2, p99: 25, max: 80 } }) }],
+      [
+        "it used up its CPU limit",
+        { editWorker: health({ cpu: { usedSeconds: 9.5, throttledSeconds: 0, limitCores: 1 } }) },
+      ],
+      [
+        "it came near the operations it may have in flight",
+        { editWorker: health({ maxInFlight: 90, inFlightLimit: 100 }) },
+      ],
       ["it was throttled", { editWorker: health({ cpu: { usedSeconds: 9, throttledSeconds: 0.6, limitCores: 1 } }) }],
     ],
     passes: [
       ["the event loop stalled once", { editWorker: health({ eventLoopDelayMs: { p50: 2, p99: 19, max: 300 } }) }],
+      [
+        "users of a closed arrival are all in flight",
+        { editSpec: closed, editWorker: health({ maxInFlight: 4, inFlightLimit: 4 }) },
+      ],
       ["CPU use cannot be read", { editWorker: health({ cpu: null }) }],
     ],
   },
@@ -387,9 +414,40 @@ const cases: readonly {
     ],
   },
   {
-    check: "warm-up",
-    fails: [],
+    check: "noise-floor",
+    fails: [
+      [
+        "the bound is finer than the idle machine's own delay",
+        {
+          editWorker: health({ idle: idleWith(30) }),
+          serviceMs: () => 40,
+          objectives: [{ metric: "get.latency.p90", max: "25ms" }],
+        },
+      ],
+    ],
     warns: [
+      ["the value is within chance of its bound", { objectives: [{ metric: "get.latency.p50", max: "2.45ms" }] }],
+      ["the machine was busy before the load", { editWorker: health({ idle: idleWith(30) }) }],
+    ],
+    passes: [
+      ["the bound is far off", { objectives: [{ metric: "get.latency.p50", max: "20ms" }] }],
+      [
+        "a bound is met in spite of the machine's delay",
+        { editWorker: health({ idle: idleWith(15) }), objectives: [{ metric: "get.latency.p50", max: "10ms" }] },
+      ],
+      ["nothing is known of the idle machine", { editWorker: withoutIdle }],
+    ],
+  },
+  {
+    check: "warm-up",
+    fails: [
+      [
+        "an unsettled beginning decides an objective",
+        { ...unsettled, objectives: [{ metric: "get.latency.p95", max: "20ms" }] },
+      ],
+    ],
+    warns: [
+      ["an unsettled beginning decides nothing", unsettled],
       ["there is none", { warmupMs: 0 }],
       [
         "everything failed in it",
@@ -400,6 +458,7 @@ const cases: readonly {
       ],
     ],
     passes: [
+      ["it was slow, the measure phase no more", { serviceMs: (_, __, dueMs) => (dueMs < 1_900 ? 60 : 3) }],
       [
         "some of it failed",
         {

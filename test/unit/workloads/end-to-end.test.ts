@@ -42,6 +42,7 @@ test("two workers share a start, offer the whole rate, and every delivered file 
     const { put, get } = worker.operations;
     expect((put?.offered ?? 0) + (get?.offered ?? 0)).toBe(200); // 100 a second each, for 2 s
     expect(put?.errors).toEqual({});
+    expect(worker.health.inFlightLimit).toBeGreaterThanOrEqual(worker.health.maxInFlight);
     // Both programs run on one clock here; whatever the exchanges leave open is all there can be.
     const { end, roundTripMs, offsetMs, wallStepMs } = worker.clock;
     expect(Math.abs((end?.offsetMs ?? 1e9) - offsetMs)).toBeLessThan(roundTripMs + (end?.roundTripMs ?? 0) + 1);
