@@ -38,10 +38,18 @@ export async function forwardPort(
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", (error) => onBroken(error.message));
-    through.portForward(namespace, pod, [target], socket, null, socket).catch((error: unknown) => {
-      onBroken(messageOf(error));
-      socket.destroy();
-    });
+    through.portForward(namespace, pod, [target], socket, null, socket).then(
+      (opened) => {
+        // The client does not notice a socket that was destroyed, and its connection would keep the process alive.
+        const end = () => (typeof opened === "function" ? opened() : opened)?.terminate();
+        if (socket.destroyed) end();
+        else socket.once("close", end);
+      },
+      (error: unknown) => {
+        onBroken(messageOf(error));
+        socket.destroy();
+      },
+    );
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
