@@ -14,9 +14,10 @@ import { summaryMs } from "./histogram.ts";
 import { watchIdle } from "./idle.ts";
 import { type Completed, Load, type LoadObserver } from "./load.ts";
 import { log, messageOf } from "./log.ts";
+import { both } from "./observers.ts";
 import { Recorder } from "./recorder.ts";
 import { ReplicationWatch } from "./replication.ts";
-import { type BeginTelemetry, both, loadTelemetry } from "./telemetry/load.ts";
+import { type BeginTelemetry, loadTelemetry } from "./telemetry/load.ts";
 
 /** What one worker is given. */
 export interface WorkerTask {

@@ -1,6 +1,5 @@
 import type { RunSpec } from "../../../schema/run.ts";
 import type { Connector } from "../connector.ts";
-import type { LoadObserver } from "../load.ts";
 import type { TelemetryTask } from "./task.ts";
 import type { Telemetry } from "./telemetry.ts";
 
@@ -19,26 +18,4 @@ export async function loadTelemetry(
   }
   const { startTelemetry } = await import("./telemetry.ts");
   return (measureUs) => startTelemetry({ spec: { ...spec, telemetry }, worker, pod, node, requests, measureUs });
-}
-
-/** Tells one after the other. */
-export function both(first: LoadObserver, second: LoadObserver): LoadObserver {
-  return {
-    offered: (operation, intendedUs) => {
-      first.offered(operation, intendedUs);
-      second.offered(operation, intendedUs);
-    },
-    sent: (operation, intendedUs) => {
-      first.sent(operation, intendedUs);
-      second.sent(operation, intendedUs);
-    },
-    dropped: (operation, intendedUs) => {
-      first.dropped(operation, intendedUs);
-      second.dropped(operation, intendedUs);
-    },
-    completed: (done) => {
-      first.completed(done);
-      second.completed(done);
-    },
-  };
 }
