@@ -44,6 +44,9 @@ pub struct Settings {
     /// Milliseconds after which a request is answered with an error
     #[arg(long, env = "KV_REQUEST_TIMEOUT_MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
     pub request_timeout_ms: u64,
+    /// Base URL of an OpenTelemetry collector (OTLP over HTTP), e.g. http://otel-collector:4318; nothing is sent without
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
     /// Log filter: error, warn, info, debug, trace, or directives by module
     #[arg(long, env = "KV_LOG", default_value = "info")]
     pub log: String,
@@ -66,6 +69,8 @@ pub enum ConfigError {
     PeersJson { path: String, source: serde_json::Error },
     #[error("KV_PEERS_FILE: {path}: {problem}")]
     Peers { path: String, problem: String },
+    #[error("OTEL_EXPORTER_OTLP_ENDPOINT: {0:?} is not a base URL such as http://otel-collector:4318 (without TLS)")]
+    Endpoint(String),
 }
 
 #[derive(Deserialize)]
@@ -95,6 +100,7 @@ pub struct Member {
 /// Everything a node needs, checked.
 #[derive(Debug)]
 pub struct Config {
+    pub pod_name: String,
     pub ordinal: u64,
     pub pid: u64,
     pub configuration_id: u32,
@@ -107,6 +113,8 @@ pub struct Config {
     pub snapshot_every: u64,
     pub election_timeout: Duration,
     pub request_timeout: Duration,
+    /// Base URL of the collector, if there is one.
+    pub otlp_endpoint: Option<String>,
 }
 
 impl Config {
@@ -131,7 +139,12 @@ impl Config {
             let path = settings.peers_file.display().to_string();
             return Err(ConfigError::Peers { path, problem });
         }
+        let otlp_endpoint = settings.otlp_endpoint.filter(|url| !url.is_empty());
+        if let Some(url) = otlp_endpoint.as_ref().filter(|url| !is_plain_http(url)) {
+            return Err(ConfigError::Endpoint(url.clone()));
+        }
         Ok(Config {
+            pod_name: settings.pod_name,
             ordinal,
             pid,
             configuration_id,
@@ -143,6 +156,7 @@ impl Config {
             snapshot_every: settings.snapshot_every,
             election_timeout: Duration::from_millis(settings.election_timeout_ms),
             request_timeout: Duration::from_millis(settings.request_timeout_ms),
+            otlp_endpoint,
         })
     }
 
@@ -150,6 +164,11 @@ impl Config {
     pub fn peers(&self) -> impl Iterator<Item = u64> + '_ {
         self.members.keys().copied().filter(|pid| *pid != self.pid)
     }
+}
+
+fn is_plain_http(url: &str) -> bool {
+    let parsed = url.parse::<axum::http::Uri>();
+    parsed.is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some())
 }
 
 fn ordinal_of(pod_name: &str) -> Result<u64, ConfigError> {

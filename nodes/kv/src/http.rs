@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Query, Request as HttpRequest, State};
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -17,8 +18,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::feed::{self, Feed};
 use crate::metrics::Metrics;
-use crate::request::{Answer, Call, Event, Refusal, RefusalCode, Request};
+use crate::request::{Answer, Call, Event, Refusal, RefusalCode, Reply, Request};
 use crate::status::Status;
+use crate::telemetry::{Telemetry, Trace, observe};
 
 /// Longest key, in bytes after decoding.
 pub const MAX_KEY: usize = 1024;
@@ -33,6 +35,7 @@ pub struct App {
     pub events: mpsc::Sender<Event>,
     pub status: watch::Receiver<Status>,
     pub metrics: Arc<Metrics>,
+    pub telemetry: Option<Arc<Telemetry>>,
     pub feed: Arc<Feed>,
     pub request_timeout: Duration,
     pub started: Instant,
@@ -70,10 +73,13 @@ impl IntoResponse for Failure {
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let mut keys = Router::new()
         .route("/kv/", get(read).put(write).delete(remove))
-        .route("/kv/{*key}", get(read).put(write).delete(remove))
-        .route("/status", get(status))
+        .route("/kv/{*key}", get(read).put(write).delete(remove));
+    if let Some(telemetry) = &app.telemetry {
+        keys = keys.layer(from_fn_with_state(telemetry.clone(), observe));
+    }
+    keys.route("/status", get(status))
         .route("/reconfigure", post(reconfigure))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -89,45 +95,52 @@ struct ReadOptions {
     local: bool,
 }
 
-async fn write(State(app): State<Arc<App>>, request: HttpRequest) -> Response {
+async fn write(State(app): State<Arc<App>>, mut request: HttpRequest) -> Response {
     let begun = Instant::now();
+    let trace = take_trace(&mut request);
     let key = key_of(request.uri().path());
     let result = match key {
         Err(failure) => Err(failure),
         Ok(key) => match value_of(request.into_body()).await {
             Err(failure) => Err(failure),
-            Ok(value) => app.ask(Call::Put { key, value }).await,
+            Ok(value) => app.ask(Call::Put { key, value }, trace).await,
         },
     };
     app.respond("put", begun, result)
 }
 
-async fn remove(State(app): State<Arc<App>>, request: HttpRequest) -> Response {
+async fn remove(State(app): State<Arc<App>>, mut request: HttpRequest) -> Response {
     let begun = Instant::now();
     let result = match key_of(request.uri().path()) {
         Err(failure) => Err(failure),
-        Ok(key) => app.ask(Call::Delete { key }).await,
+        Ok(key) => app.ask(Call::Delete { key }, take_trace(&mut request)).await,
     };
     app.respond("delete", begun, result)
 }
 
-async fn read(State(app): State<Arc<App>>, Query(options): Query<ReadOptions>, request: HttpRequest) -> Response {
+async fn read(State(app): State<Arc<App>>, Query(options): Query<ReadOptions>, mut request: HttpRequest) -> Response {
     let begun = Instant::now();
     let result = match key_of(request.uri().path()) {
         Err(failure) => Err(failure),
-        Ok(key) if options.local => app.ask(Call::LocalRead { key }).await,
-        Ok(key) => app.ask(Call::Read { key }).await,
+        Ok(key) if options.local => app.ask(Call::LocalRead { key }, None).await,
+        Ok(key) => app.ask(Call::Read { key }, take_trace(&mut request)).await,
     };
     app.respond(if options.local { "get_local" } else { "get" }, begun, result)
 }
 
+/// The event loop lets go of a trace with the last request that has it.
+fn take_trace(request: &mut HttpRequest) -> Option<Arc<Trace>> {
+    request.extensions_mut().remove()
+}
+
 impl App {
-    async fn ask(&self, call: Call) -> Result<Answer, Failure> {
+    async fn ask(&self, call: Call, trace: Option<Arc<Trace>>) -> Result<Answer, Failure> {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(Refusal::new(RefusalCode::ShuttingDown, "the node is stopping").into());
         }
         let deadline = Instant::now() + self.request_timeout;
         let (reply, answer) = oneshot::channel();
+        let reply = Reply::new(reply, trace);
         let event = Event::Request(Request { call, deadline, reply });
         if self.events.send(event).await.is_err() {
             return Err(Refusal::new(RefusalCode::ShuttingDown, "the node has stopped").into());
@@ -236,6 +249,7 @@ async fn healthz(State(app): State<Arc<App>>) -> Response {
     };
     let (reply, answer) = oneshot::channel();
     let deadline = Instant::now() + app.request_timeout;
+    let reply = Reply::new(reply, None);
     if app
         .events
         .send(Event::Request(Request { call, deadline, reply }))
@@ -292,7 +306,7 @@ async fn decided_log(State(app): State<Arc<App>>, Query(options): Query<LogOptio
         from: options.from,
         limit,
     };
-    let result = app.ask(call).await;
+    let result = app.ask(call, None).await;
     app.respond("debug_log", begun, result)
 }
 

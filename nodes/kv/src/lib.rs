@@ -15,6 +15,7 @@ pub mod request;
 pub mod session;
 pub mod status;
 pub mod store;
+pub mod telemetry;
 
 /// Exit code for bad configuration: nothing was changed.
 pub const EXIT_BAD_CONFIGURATION: i32 = 3;

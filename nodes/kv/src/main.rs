@@ -15,8 +15,10 @@ use orrery_kv::replica::Replica;
 use orrery_kv::request::Event;
 use orrery_kv::status::Status;
 use orrery_kv::store::{Owner, Store};
+use orrery_kv::telemetry::Telemetry;
 use orrery_kv::{EXIT_BAD_CONFIGURATION, EXIT_FAIL_STOP};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
@@ -27,6 +29,8 @@ const EVENT_QUEUE: usize = 4096;
 const LOOP_THREAD: &str = "kv-loop";
 /// How long open connections may finish after the event loop has stopped.
 const DRAIN: Duration = Duration::from_millis(300);
+/// How long the last telemetry may take after that.
+const TELEMETRY: Duration = Duration::from_secs(1);
 
 fn main() {
     let settings = Settings::try_parse().unwrap_or_else(|error| {
@@ -66,7 +70,9 @@ fn start(settings: Settings) -> Result<i32, String> {
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the runtime: {error}"))?;
-    runtime.block_on(serve(config, store))
+    let code = runtime.block_on(serve(config, store));
+    runtime.shutdown_background(); // a name lookup under way may take longer than the node has
+    code
 }
 
 async fn serve(config: Config, store: Store) -> Result<i32, String> {
@@ -77,6 +83,13 @@ async fn serve(config: Config, store: Store) -> Result<i32, String> {
     let http = bind("KV_HTTP_ADDR", config.http_addr).await?;
     let peer = bind("KV_PEER_ADDR", config.peer_addr).await?;
     let metrics = Arc::new(Metrics::new().map_err(|error| format!("metrics: {error}"))?);
+    let telemetry = config.otlp_endpoint.as_ref().map(|endpoint| {
+        let started = Telemetry::start(endpoint, &config, Handle::current(), metrics.clone());
+        started
+            .map(Arc::new)
+            .map_err(|error| format!("OTEL_EXPORTER_OTLP_ENDPOINT: {error}"))
+    });
+    let telemetry = telemetry.transpose()?;
     let mut signals = Signals::new().map_err(|error| format!("cannot handle signals: {error}"))?;
 
     let (events, inbox) = mpsc::channel(EVENT_QUEUE);
@@ -97,6 +110,7 @@ async fn serve(config: Config, store: Store) -> Result<i32, String> {
         events: events.clone(),
         status,
         metrics: metrics.clone(),
+        telemetry: telemetry.clone(),
         feed: feed.clone(),
         request_timeout: config.request_timeout,
         started: Instant::now(),
@@ -120,6 +134,10 @@ async fn serve(config: Config, store: Store) -> Result<i32, String> {
     stopped.send_replace(true);
     // Idle keep-alive connections need not be waited for.
     let _drained = tokio::time::timeout(DRAIN, server).await;
+    if let Some(telemetry) = telemetry {
+        let last = tokio::task::spawn_blocking(move || telemetry.stop());
+        let _sent = tokio::time::timeout(TELEMETRY, last).await;
+    }
     info!(code, "node ends");
     Ok(code)
 }

@@ -7,7 +7,7 @@ use prometheus::{
     TextEncoder,
 };
 
-const REQUEST_BUCKETS: &[f64] = &[
+pub const REQUEST_BUCKETS: &[f64] = &[
     0.000_25, 0.000_5, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192,
 ];
 
@@ -42,6 +42,7 @@ pub struct Metrics {
     pub refused_handshakes: IntCounterVec,
     pub snapshots: IntCounterVec,
     pub repeated_proposals: IntCounter,
+    pub telemetry_exports: IntCounterVec,
     pub feed_readers: IntGauge,
 }
 
@@ -95,6 +96,13 @@ impl Metrics {
             )?,
             feed_readers: gauge("feed_readers", "Open readers of /feed")?,
             repeated_proposals: counter("repeated_proposals_total", "Proposals made again after a leader change")?,
+            telemetry_exports: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("telemetry_exports_total", "Batches sent to the OpenTelemetry collector"),
+                    &["signal", "outcome"],
+                )?,
+            )?,
             registry,
         };
         metrics.set_role("candidate");

@@ -240,6 +240,7 @@ mod tests {
 
     fn request(call: Call, deadline: Instant) -> (Request, Receiver) {
         let (reply, receiver) = oneshot::channel();
+        let reply = Reply::new(reply, None);
         (Request { call, deadline, reply }, receiver)
     }
 

@@ -1,5 +1,6 @@
 //! What the HTTP side asks of the event loop, and what it is told.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::peer::PeerEvent;
 use crate::store::Found;
+use crate::telemetry::Trace;
 
 /// Everything the event loop reacts to, besides time.
 pub enum Event {
@@ -25,7 +27,26 @@ pub struct Request {
 }
 
 /// Where the answer goes; whoever waits may be gone.
-pub type Reply = oneshot::Sender<Result<Answer, Refusal>>;
+pub struct Reply {
+    answer: oneshot::Sender<Result<Answer, Refusal>>,
+    trace: Option<Arc<Trace>>,
+}
+
+impl Reply {
+    pub fn new(answer: oneshot::Sender<Result<Answer, Refusal>>, trace: Option<Arc<Trace>>) -> Self {
+        Reply { answer, trace }
+    }
+
+    /// Gives the answer back when nobody waits for it any more.
+    pub fn send(self, result: Result<Answer, Refusal>) -> Result<(), Result<Answer, Refusal>> {
+        self.answer.send(result)
+    }
+
+    /// There while the request is traced and not answered.
+    pub fn trace(&self) -> Option<&Arc<Trace>> {
+        self.trace.as_ref()
+    }
+}
 
 /// What is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ mod report;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use omnipaxos::ballot_leader_election::Ballot;
@@ -30,6 +30,7 @@ use crate::pending::{Completion, Delivery, Pending};
 use crate::request::{Answer, Call, DecidedLog, Event, LogRow, Request};
 use crate::status::Status;
 use crate::store::{Store, StoreError};
+use crate::telemetry::Trace;
 
 /// Events taken in one turn at most.
 const TURN_EVENTS: usize = 512;
@@ -84,6 +85,8 @@ pub struct Replica {
     /// Open proposals may have been lost on the way to a leader.
     propose_again: bool,
     deliveries: Vec<Delivery>,
+    /// Of requests that wait or are open.
+    traces: Vec<Weak<Trace>>,
     next_tick: Instant,
     last_flush: Instant,
     stop_at: Option<Instant>,
@@ -139,6 +142,7 @@ impl Replica {
             },
             propose_again: false,
             deliveries: Vec::new(),
+            traces: Vec::new(),
             next_tick: now + tick_every,
             last_flush: now,
             stop_at: None,
@@ -190,6 +194,7 @@ impl Replica {
             Call::LocalRead { key } => self.read(key)?,
             Call::DecidedLog { from, limit } => self.decided_log(*from, *limit)?,
             Call::Put { .. } | Call::Delete { .. } | Call::Read { .. } => {
+                self.traces.extend(request.reply.trace().map(Arc::downgrade));
                 self.pending.enqueue(request);
                 return Ok(());
             }
@@ -319,6 +324,9 @@ impl Replica {
         }
         let entries = self.pending.propose();
         self.append(entries);
+        if let Some(leader) = self.leadership.leader {
+            self.trace(|trace| trace.proposed(leader)); // nothing waits any more
+        }
     }
 
     fn append(&mut self, entries: Vec<KvEntry>) {
@@ -351,9 +359,13 @@ impl Replica {
         }
         for completion in completions {
             match completion {
-                Completion::Write(delivery) => self.deliveries.push(delivery),
+                Completion::Write(delivery) => {
+                    delivery.0.trace().inspect(|trace| trace.decided());
+                    self.deliveries.push(delivery);
+                }
                 Completion::Reads(reads) => {
                     for reading in reads {
+                        reading.reply.trace().inspect(|trace| trace.decided());
                         let answer = self.read(&reading.key)?;
                         self.deliveries.push((reading.reply, Ok(answer)));
                     }
@@ -408,6 +420,7 @@ impl Replica {
         if let Some(elapsed) = store.flush(lazily)? {
             self.last_flush = Instant::now();
             self.metrics.fsync_seconds.observe(elapsed.as_secs_f64());
+            self.trace(|trace| trace.committed(elapsed));
         }
         Ok(())
     }
@@ -449,6 +462,15 @@ impl Replica {
             // The client may be gone; its request was handled all the same.
             let _client_gone = reply.send(result);
         }
+        self.traces.retain(|trace| trace.strong_count() > 0);
+    }
+
+    /// Tells the traces of all requests that are not answered yet.
+    fn trace(&self, tell: impl Fn(&Trace)) {
+        self.traces
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|trace| tell(&trace));
     }
 }
 
