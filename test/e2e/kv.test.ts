@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Summary, summarySchema } from "../../schema/summary.ts";
@@ -124,6 +124,18 @@ describe.skipIf(!cluster.available)("kv on the local cluster", () => {
       ]),
     );
     expect(await readFile(join(runFolder, "report.html"), "utf8")).toContain(name);
+  });
+
+  test("another reader finds in the event logs what the summary says", async () => {
+    const query = "SELECT operation, count(*) AS answered FROM events WHERE phase = 'measure' GROUP BY ALL";
+    const folders = ["--results", join(folder, "results")];
+    const outcome = await orrery(["sql", `${name}/${basename(runFolder)}`, query, ...folders, "--json"], env);
+    expect(outcome.code, outcome.stderr).toBe(0);
+    const rows = JSON.parse(outcome.stdout) as { readonly operation: string; readonly answered: number }[];
+    const counts = Object.entries(summary.operations).map(([operation, { count }]) => [operation, count]);
+    expect(Object.fromEntries(rows.map(({ operation, answered }) => [operation, Number(answered)]))).toEqual(
+      Object.fromEntries(counts),
+    );
   });
 
   test("a second preview shows no change, with orrery and with plain pulumi", async () => {

@@ -110,6 +110,17 @@ describe.skipIf(!cluster.available)("an observed run on the local cluster", () =
     expect(new Set(driver.map(({ operation }) => operation))).toEqual(new Set(["put", "get"]));
   });
 
+  test("a trace crosses driver and member: the member's span lies below the driver's", async () => {
+    const { traces } = tracesFileSchema.parse(JSON.parse(await readFile(join(runFolder, "traces.json"), "utf8")));
+    const crossing = traces.filter(({ spans }) => {
+      const client = spans.find(({ service }) => service === "orrery-driver");
+      return spans.some(({ service, parent }) => service === "orrery-kv" && parent === client?.id);
+    });
+    expect(crossing.length).toBeGreaterThan(10);
+    const inside = crossing.flatMap(({ spans }) => spans.map(({ operation }) => operation));
+    expect(inside).toEqual(expect.arrayContaining(["consensus", "store commit"]));
+  });
+
   test("orrery open serves Prometheus until it is interrupted, and finds the experiment by itself", async () => {
     const child = spawn(process.execPath, [resolve("cli/orrery.js"), "open", "prometheus", "--no-browser", "--json"], {
       env: { ...process.env, ...env },
