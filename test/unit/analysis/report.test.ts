@@ -113,7 +113,7 @@ describe("the report", () => {
     expect(pass).toMatch(
       /<header class="verdict pass">[\s\S]*?<\/span> Pass<\/h1>\s*<p class="lead">All 2 objectives were met, with every validity check passed\./,
     );
-    const fail = renderReport(await analysed({ objectives: [{ metric: "get.latency.p50", max: "1us" }] }));
+    const fail = renderReport(await analysed({ objectives: [{ metric: "get.latency.p50", max: "2ms" }] }));
     expect(fail).toMatch(
       /<header class="verdict fail">[\s\S]*?<\/span> Fail<\/h1>\s*<p class="lead">1 objective of 1 missed: get\.latency\.p50/,
     );

@@ -32,7 +32,7 @@ describe("the summary on a terminal", () => {
   });
 
   test("has the same characters with colour and without", async () => {
-    const { summary } = await analysed({ objectives: [{ metric: "get.latency.p50", max: "1us" }] });
+    const { summary } = await analysed({ objectives: [{ metric: "get.latency.p50", max: "2ms" }] });
     const colored = renderSummary(summary, { color: true, width: 80 });
     expect(colored).toContain("\u001b[");
     expect(stripVTControlCharacters(colored)).toBe(renderSummary(summary, plain));
