@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { OrreryHome } from "../../local/toolchain/home.ts";
 import { execute } from "../support/cli.ts";
+import { goEnvironment } from "../support/go.ts";
 
 /** The tests of the parts that are not TypeScript, by their own runners; compiled into the user's tool cache. */
 const home = OrreryHome.fromEnvironment();
@@ -16,13 +17,6 @@ test("the key-value node: cargo test", async () => {
   expect(code, stdout + stderr).toBe(0);
   expect(stdout).toMatch(/test result: ok\. [1-9]/);
 });
-
-const goEnvironment = {
-  CGO_ENABLED: "0",
-  GOFLAGS: "-mod=readonly",
-  GOCACHE: process.env.GOCACHE ?? join(home.go, "build"),
-  GOMODCACHE: process.env.GOMODCACHE ?? join(home.go, "mod"),
-};
 
 test("the kubernetes plugin and the ingress controller: go test", async () => {
   const { code, stdout, stderr } = await execute("go", ["test", "./plugin/...", "./toolchain/cmd/..."], {
