@@ -12,9 +12,7 @@ const first = ["Namespace", "StorageClass", "ServiceAccount", "Role", "ClusterRo
 
 /** Kubernetes manifests of a graph, as a YAML stream; secret values are left out. */
 export function manifests(resources: readonly RenderedResource[]): string {
-  return kubernetesObjects(resources)
-    .map((resource) => stringify(withoutSecrets(resource), { sortMapEntries: true }))
-    .join("---\n");
+  return kubernetesObjects(resources).map(objectText).join("---\n");
 }
 
 /**
@@ -27,7 +25,7 @@ export function kustomization(resources: readonly RenderedResource[]): RenderedF
     .filter((resource) => resource.inputs.kind !== "Secret")
     .map((resource) => ({
       path: fileName(resource),
-      text: stringify(withoutSecrets(resource), { sortMapEntries: true }),
+      text: objectText(resource),
     }));
   const secrets = objects.filter((resource) => resource.inputs.kind === "Secret").map(secretGenerator);
   const kustomization = {
@@ -38,6 +36,9 @@ export function kustomization(resources: readonly RenderedResource[]): RenderedF
   };
   return [{ path: "kustomization.yaml", text: stringify(kustomization) }, ...files];
 }
+
+const objectText = (resource: RenderedResource): string =>
+  stringify(withoutSecrets(resource), { sortMapEntries: true });
 
 function secretGenerator({ inputs }: RenderedResource): unknown {
   const { name, namespace, labels } = metadataOf(inputs);
@@ -105,6 +106,7 @@ export function operatorStack(settings: OperatorStackSettings): string {
   return objects.map((object) => stringify(object)).join("---\n");
 }
 
+/** The Kubernetes objects in an order they can be applied in; those Pulumi would name are named as in the program. */
 function kubernetesObjects(resources: readonly RenderedResource[]): RenderedResource[] {
   const rank = ({ inputs }: RenderedResource) => {
     const at = first.indexOf(String(inputs.kind));
@@ -112,6 +114,10 @@ function kubernetesObjects(resources: readonly RenderedResource[]): RenderedReso
   };
   return resources
     .filter((resource) => resource.type.startsWith("kubernetes:"))
+    .map((resource) => {
+      const metadata = { name: resource.name, ...(resource.inputs.metadata as object | undefined) };
+      return { ...resource, inputs: { ...resource.inputs, metadata } };
+    })
     .sort((left, right) => rank(left) - rank(right));
 }
 
@@ -124,6 +130,5 @@ function metadataOf(inputs: RenderedResource["inputs"]): {
 }
 
 function fileName(resource: RenderedResource): string {
-  const { name } = metadataOf(resource.inputs);
-  return `${String(resource.inputs.kind).toLowerCase()}-${name ?? resource.name}.yaml`;
+  return `${String(resource.inputs.kind).toLowerCase()}-${metadataOf(resource.inputs).name}.yaml`;
 }

@@ -11,6 +11,9 @@ const secrets = graph.filter(({ inputs }) => inputs.kind === "Secret");
 test("manifests apply in their order and hold no secret value", () => {
   const documents = parseAllDocuments(manifests(graph)).map((document) => document.toJS());
   expect(documents[0]).toMatchObject({ kind: "Namespace" });
+  const places = documents.map(({ kind, metadata }) => `${kind} ${metadata.namespace} ${metadata.name}`);
+  expect(places.filter((place) => place.includes("undefined") && !/^(Namespace|Cluster)/.test(place))).toEqual([]);
+  expect(new Set(places).size).toBe(places.length);
   const found = documents.filter(({ kind }) => kind === "Secret");
   expect(found).toHaveLength(secrets.length);
   for (const { data, stringData } of found) {
