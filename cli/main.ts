@@ -7,6 +7,7 @@ import { compareCommand } from "./commands/compare.ts";
 import { destroyCommand } from "./commands/destroy.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { envCommand } from "./commands/env.ts";
+import { imagesCommand } from "./commands/images.ts";
 import { initCommand } from "./commands/init.ts";
 import { kindCommand } from "./commands/kind.ts";
 import { localCommand } from "./commands/local.ts";
@@ -48,6 +49,7 @@ for (const command of [
   openCommand(start),
   localCommand(start),
   kindCommand(start),
+  imagesCommand(start),
   doctorCommand(start),
   initCommand(start),
   envCommand(start),

@@ -370,6 +370,14 @@ export const tools = {
       },
     ],
   },
+  /** For tests: what images are pushed to. */
+  "docker-registry": {
+    version: "distribution",
+    linuxOnly: true,
+    onDemand: true,
+    programs: ["docker-registry"],
+    packages: { debian: ["docker-registry"], fedora: ["docker-distribution"] },
+  },
   caddy: {
     version: "distribution",
     linuxOnly: true,
