@@ -21,7 +21,7 @@ network: {system: kv, replicas: 3, storage: 64Mi, cpu: 100m, memory: 128Mi}
 workload:
   operations: {put: 1, get: 1}
   arrival: {rate: 40/s}
-  phases: {warmup: 2s, measure: 15s, cooldown: 2s}
+  phases: {warmup: 2s, measure: 30s, cooldown: 2s} # the kubelet looks at a new container within 15 s
   parameters: {keys: 20, valueSize: 64B}
 objectives: [{metric: lost_writes, max: 0}]
 observe:
