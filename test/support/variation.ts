@@ -65,19 +65,31 @@ const recordedSchema = z.strictObject({
   runs: z.array(z.strictObject({ started: z.iso.datetime(), values: z.record(z.string(), z.number()) })),
 });
 
-const fixture = new URL("../fixtures/run-to-run.json", import.meta.url);
-/** Runs of one network on the real cluster, one after the other; the file says under which conditions. */
-export const recordedRuns = recordedSchema.parse(JSON.parse(readFileSync(fixture, "utf8"))).runs;
-/** Those in which the network could serve the load. */
-export const servedRuns = recordedRuns.filter(({ values }) => (values.success_ratio ?? 0) >= 0.9);
-const recordedMetrics = Object.keys(recordedRuns[0]?.values ?? {});
+/** Runs of one network on the real cluster, one after the other. */
+export interface RecordedRuns {
+  readonly all: readonly RecordedRun[];
+  /** Those in which the network could serve the load. */
+  readonly served: readonly RecordedRun[];
+}
+type RecordedRun = z.output<typeof recordedSchema>["runs"][number];
 
-/** The recorded values of a metric. */
-const recordedValues = (metric: string): number[] => servedRuns.map(({ values }) => values[metric] ?? Number.NaN);
+function recorded(name: string): RecordedRuns {
+  const fixture = new URL(`../fixtures/${name}.json`, import.meta.url);
+  const all = recordedSchema.parse(JSON.parse(readFileSync(fixture, "utf8"))).runs;
+  return { all, served: all.filter(({ values }) => (values.success_ratio ?? 0) >= 0.9) };
+}
+
+/** On a machine that did nothing else; the files say more of the conditions. */
+export const quietRuns = recorded("run-to-run");
+/** Beside other builds, tests and clusters on the same two cores. */
+export const busyRuns = recorded("run-to-run-busy");
+
+const recordedValues = ({ served }: RecordedRuns, metric: string): number[] =>
+  served.map(({ values }) => values[metric] ?? Number.NaN);
 
 /** Standard deviation of the logarithms of a recorded metric, which for small ones is the coefficient of variation. */
-export function recordedVariation(metric: string): number {
-  const logs = recordedValues(metric).map(Math.log);
+export function recordedVariation(runs: RecordedRuns, metric: string): number {
+  const logs = recordedValues(runs, metric).map(Math.log);
   const mean = logs.reduce((sum, value) => sum + value, 0) / logs.length;
   return Math.sqrt(logs.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (logs.length - 1));
 }
@@ -87,13 +99,14 @@ export function recordedVariation(metric: string): number {
  * they did, with noise of half the spread added and the variance brought back (smoothed bootstrap, Silverman and Young
  * 1987).
  */
-export function runsLikeRecorded(): RunMaker {
+export function runsLike(runs: RecordedRuns): RunMaker {
   const bandwidth = 0.5;
-  const centres = new Map(recordedMetrics.map((metric) => [metric, median(recordedValues(metric).map(Math.log))]));
-  const spreads = new Map(recordedMetrics.map((metric) => [metric, recordedVariation(metric)]));
+  const metrics = Object.keys(runs.served[0]?.values ?? {});
+  const centres = new Map(metrics.map((metric) => [metric, median(recordedValues(runs, metric).map(Math.log))]));
+  const spreads = new Map(metrics.map((metric) => [metric, recordedVariation(runs, metric)]));
   return (random, run, factors = {}) => {
-    const like = servedRuns[Math.floor(random() * servedRuns.length)]?.values ?? {};
-    const values = recordedMetrics.map((metric) => {
+    const like = runs.served[Math.floor(random() * runs.served.length)]?.values ?? {};
+    const values = metrics.map((metric) => {
       const centre = centres.get(metric) ?? 0;
       const noise = bandwidth * (spreads.get(metric) ?? 0) * normal(random);
       const residual = (Math.log(like[metric] ?? Number.NaN) - centre + noise) / Math.sqrt(1 + bandwidth ** 2);
@@ -104,15 +117,17 @@ export function runsLikeRecorded(): RunMaker {
 }
 
 /** The recorded runs themselves, dealt out to two sides at random. */
-export function dealRecorded(seed: number): { baseline: { runs: RunRecord[] }; candidate: { runs: RunRecord[] } } {
-  const random = uniformRandom(seed);
-  const shuffled = recordedRuns
-    .map(({ values, started }) => ({ key: random(), run: record(started, values) }))
-    .sort((a, b) => a.key - b.key)
-    .map(({ run }) => run);
-  const half = shuffled.length >> 1;
-  return { baseline: { runs: shuffled.slice(0, half) }, candidate: { runs: shuffled.slice(half) } };
-}
+export const dealRecorded =
+  ({ all }: RecordedRuns) =>
+  (seed: number): { baseline: { runs: RunRecord[] }; candidate: { runs: RunRecord[] } } => {
+    const random = uniformRandom(seed);
+    const shuffled = all
+      .map(({ values, started }) => ({ key: random(), run: record(started, values) }))
+      .sort((a, b) => a.key - b.key)
+      .map(({ run }) => run);
+    const half = shuffled.length >> 1;
+    return { baseline: { runs: shuffled.slice(0, half) }, candidate: { runs: shuffled.slice(half) } };
+  };
 
 /** So many runs of a maker, from one stream of chance. */
 const makeRuns = (
