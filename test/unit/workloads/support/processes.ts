@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { asyncBufferFromFile, parquetReadObjects } from "hyparquet";
+import { parquetReadObjects } from "hyparquet";
 import {
   type ConductorResult,
   conductorResultSchema,
@@ -190,9 +190,8 @@ export class Stage {
 
   /** Rows of a parquet file that a worker delivered. */
   async rows(run: string, file: string, worker = 0): Promise<Record<string, unknown>[]> {
-    const copy = join(this.folder, file);
-    await writeFile(copy, await this.file(run, `workers/${worker}/${file}`));
-    return await parquetReadObjects({ file: await asyncBufferFromFile(copy) });
+    const { buffer, byteOffset, byteLength } = await this.file(run, `workers/${worker}/${file}`);
+    return await parquetReadObjects({ file: buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer });
   }
 
   async clear(): Promise<void> {
