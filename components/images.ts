@@ -1,11 +1,12 @@
 import type { Experiment } from "../schema/experiment.ts";
+import { systemOf } from "../schema/systems/index.ts";
 
 /** Names of the images the pods of an experiment run, as images/table.ts has them; no two are the same. */
 export function imagesOf(experiment: Experiment): string[] {
-  const { observe } = experiment;
+  const { network, observe } = experiment;
   const observing = observe.prometheus || observe.traces !== undefined;
   return [
-    experiment.network.system,
+    ...systemOf(network).images(network),
     "driver",
     ...(observe.prometheus ? ["prometheus"] : []),
     ...(observing ? ["otel-collector"] : []),

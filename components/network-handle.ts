@@ -11,6 +11,8 @@ export interface NetworkHandle {
   readonly podSelector: Readonly<Record<string, string>>;
   /** How a member is made to crash inside its pod; without it a kill is the deletion of the pod. */
   readonly crash?: CrashCommand;
+  /** Secret in the experiment's namespace with what drivers need to be let in or to sign; mounted into them. */
+  readonly credentials?: pulumi.Output<string>;
   /** Port numbers drivers and the conductor connect to, for NetworkPolicies. */
   readonly servicePorts: readonly number[];
   /** Where metrics are read: label selector, port and path. */

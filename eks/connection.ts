@@ -62,10 +62,6 @@ const connectionOf = ({ context = "" }: TargetSettings): TargetConnection => ({
 
 function requireImages({ images }: TargetSettings, deployment: Deployment): void {
   const missing = deployment.images.filter((name) => images[name] === undefined);
-  if (deployment.experiment.network.image !== undefined) {
-    const own = missing.indexOf(deployment.experiment.network.system);
-    if (own >= 0) missing.splice(own, 1);
-  }
   if (missing.length === 0) return;
   throw new EnvironmentError(
     `EKS cannot run images of this machine: ${missing.join(", ")}.`,

@@ -3,7 +3,7 @@ import type { Problem } from "./errors.ts";
 import { faultSchema } from "./faults.ts";
 import { isReplicationMetric, objectiveSchema, replicationMetric } from "./objectives.ts";
 import { observeSchema } from "./observe.ts";
-import { systems } from "./systems/index.ts";
+import { type SystemName, systemOf, systems } from "./systems/index.ts";
 import { durationSchema, rateSchema } from "./units.ts";
 
 /** Version of the experiment file this program reads. */
@@ -124,11 +124,11 @@ function experimentSchemaOf<D extends Definition>(definition: D) {
 }
 
 /** The experiment schema of each system. */
-export const experimentSchemas = { kv: experimentSchemaOf(systems.kv) } as const satisfies {
-  [Name in keyof typeof systems]: z.ZodType;
-};
+export const experimentSchemas = Object.fromEntries(
+  Object.entries(systems).map(([name, definition]) => [name, experimentSchemaOf(definition)]),
+) as unknown as Schemas;
 
-type Schemas = typeof experimentSchemas;
+type Schemas = { readonly [Name in SystemName]: ReturnType<typeof experimentSchemaOf<(typeof systems)[Name]>> };
 /** An experiment as a user writes it. */
 export type WrittenExperiment = z.input<Schemas[keyof Schemas]>;
 /** An experiment with every default filled in and every quantity a number. */
@@ -137,7 +137,7 @@ export type Experiment = z.output<Schemas[keyof Schemas]>;
 /** What is wrong with a well-formed experiment as a whole: no single field shows it. */
 export function crossFieldProblems(experiment: Experiment): Problem[] {
   const { phases } = experiment.workload;
-  const problems: Problem[] = [];
+  const problems: Problem[] = [...systemOf(experiment.network).problems(experiment.network)];
   experiment.faults.forEach((fault, index) => {
     if (fault.at >= phases.measure) {
       problems.push({
@@ -146,7 +146,7 @@ export function crossFieldProblems(experiment: Experiment): Problem[] {
         fix: "Start it earlier or measure longer.",
       });
     }
-    const members = experiment.network.replicas;
+    const members = systemOf(experiment.network).members(experiment.network);
     if ("ordinal" in fault.target && fault.target.ordinal >= members) {
       problems.push({
         path: `faults[${index}].target.ordinal`,
@@ -211,7 +211,7 @@ function replicationProblems(experiment: Experiment, metric: string, path: strin
     ];
   }
   const scope = replicationMetric(metric)?.scope;
-  const members = experiment.network.replicas;
+  const members = systemOf(experiment.network).members(experiment.network);
   return typeof scope === "number" && scope >= members
     ? [{ path, rule: `there is no member ${scope} among ${members}.`, fix: `Write 0 to ${members - 1}.` }]
     : [];
@@ -219,5 +219,5 @@ function replicationProblems(experiment: Experiment, metric: string, path: strin
 
 /** What is allowed but probably not meant. */
 export function experimentWarnings(experiment: Experiment): readonly Problem[] {
-  return systems[experiment.network.system].warnings(experiment.network);
+  return systemOf(experiment.network).warnings(experiment.network);
 }

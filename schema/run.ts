@@ -14,6 +14,8 @@ const endpoint = z.strictObject({
   pod: z.string(),
   /** Base URL, e.g. `http://kv-0.kv.kv-local.svc.cluster.local:8080`. */
   url: z.url(),
+  /** What else is publicly known of the member: URLs of further interfaces, its public identity. */
+  attributes: z.record(z.string(), z.string()).optional(),
 });
 
 const arrival = z.discriminatedUnion("kind", [

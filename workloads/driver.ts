@@ -11,6 +11,7 @@ const environmentSchema = z.object({
   JOB_COMPLETION_INDEX: z.coerce.number().int().min(0),
   POD_NAME: z.string().min(1),
   NODE_NAME: z.string().min(1),
+  ORRERY_CREDENTIALS: z.string().min(1).optional(),
 });
 
 /** What this worker is to do, from its environment and two files. */
@@ -22,7 +23,8 @@ async function readTask(): Promise<WorkerTask> {
   if (worker >= spec.workers) {
     throw new RangeError(`JOB_COMPLETION_INDEX is ${worker}, but the run has ${spec.workers} workers, from 0`);
   }
-  return { spec, worker, token, pod: environment.POD_NAME, node: environment.NODE_NAME };
+  const { POD_NAME: pod, NODE_NAME: node, ORRERY_CREDENTIALS: credentials } = environment;
+  return { spec, worker, token, pod, node, credentials };
 }
 
 async function main(): Promise<number> {

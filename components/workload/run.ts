@@ -27,6 +27,7 @@ export interface WorkloadRunArgs {
 
 const specPath = "/etc/orrery";
 const tokenPath = "/run/orrery/token";
+const credentialsPath = "/run/orrery/credentials";
 
 /**
  * One run of an experiment's workload: an Indexed Job whose workers start together and deliver their results to the
@@ -137,6 +138,7 @@ interface Parts {
 
 function createJob({ name, args, labels, parent }: Scope, { spec, token, policy }: Parts): k8s.batch.v1.Job {
   const { workers } = args.experiment.workload;
+  const { credentials } = args.network;
   const deadline = runDeadlineSeconds(args.experiment);
   return new k8s.batch.v1.Job(
     `${name}-driver`,
@@ -161,6 +163,9 @@ function createJob({ name, args, labels, parent }: Scope, { spec, token, policy 
               { name: "spec", configMap: { name: spec.metadata.name } },
               { name: "token", secret: { secretName: token.metadata.name, defaultMode: 0o440 } },
               { name: "tmp", emptyDir: {} },
+              ...(credentials === undefined
+                ? []
+                : [{ name: "credentials", secret: { secretName: credentials, defaultMode: 0o440 } }]),
             ],
           },
         },
@@ -175,6 +180,7 @@ function createJob({ name, args, labels, parent }: Scope, { spec, token, policy 
 }
 
 function driverContainer(args: WorkloadRunArgs): k8s.types.input.core.v1.Container {
+  const { credentials } = args.network;
   return {
     name: "driver",
     image: args.target.images("driver"),
@@ -185,6 +191,7 @@ function driverContainer(args: WorkloadRunArgs): k8s.types.input.core.v1.Contain
       { name: "ORRERY_RUN_TOKEN_FILE", value: `${tokenPath}/token` },
       podNameVariable("POD_NAME"),
       nodeNameVariable("NODE_NAME"),
+      ...(credentials === undefined ? [] : [{ name: "ORRERY_CREDENTIALS", value: credentialsPath }]),
       ...telemetryVariables(args.watching.telemetry, "orrery-driver"),
     ],
     resources: resources(0.2, 512 * 2 ** 20, 2),
@@ -193,6 +200,7 @@ function driverContainer(args: WorkloadRunArgs): k8s.types.input.core.v1.Contain
       { name: "spec", mountPath: specPath, readOnly: true },
       { name: "token", mountPath: tokenPath, readOnly: true },
       { name: "tmp", mountPath: "/tmp" },
+      ...(credentials === undefined ? [] : [{ name: "credentials", mountPath: credentialsPath, readOnly: true }]),
     ],
   };
 }

@@ -63,6 +63,9 @@ export const kv = defineSystem({
     })
     .prefault({})
     .meta({ description: "What the driver reads and writes." }),
+  members: ({ replicas }) => replicas,
+  images: (network) => (network.image === undefined ? ["kv"] : []),
+  problems: () => [],
   warnings: (network) =>
     network.replicas % 2 === 0
       ? [

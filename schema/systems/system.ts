@@ -18,6 +18,12 @@ export interface SystemDefinition<
   readonly network: Network;
   /** The `workload.parameters` section. */
   readonly parameters: Parameters;
+  /** Members that answer operations, which fault targets and replication count. */
+  readonly members: (network: z.output<Network>) => number;
+  /** Names of the images its pods run, as images/table.ts has them; those the section replaces are left out. */
+  readonly images: (network: z.output<Network>) => readonly string[];
+  /** What no single field shows to be wrong: impossible quorums, combinations that do not exist. */
+  readonly problems: (network: z.output<Network>) => readonly Problem[];
   /** What is allowed but probably not meant. */
   readonly warnings: (network: z.output<Network>) => readonly Problem[];
 }

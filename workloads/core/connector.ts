@@ -97,6 +97,8 @@ export interface Connector {
 
 export interface ConnectOptions {
   readonly worker: number;
+  /** Folder with a file for each key of the network's credentials; absent where the network gives none. */
+  readonly credentials?: string | undefined;
 }
 
 /** A member of a network as it sees itself. */

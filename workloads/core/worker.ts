@@ -26,6 +26,8 @@ export interface WorkerTask {
   readonly token: string;
   readonly pod: string;
   readonly node: string;
+  /** Folder of the network's credentials. */
+  readonly credentials?: string | undefined;
 }
 
 const joinLimitMs = 210_000;
@@ -44,7 +46,7 @@ const stoppedReadBackLimitMs = 5_000;
  */
 export async function runWorker(task: WorkerTask, stop: AbortSignal): Promise<void> {
   const { spec, worker } = task;
-  const connector = await (await loadConnector(spec.system)).connect(spec, { worker });
+  const connector = await (await loadConnector(spec.system)).connect(spec, { worker, credentials: task.credentials });
   const conductor = new ConductorClient({ url: spec.conductorUrl, run: spec.run, token: task.token, worker });
   const beginTelemetry = await loadTelemetry(spec, task, connector);
   const folder = await mkdtemp(join(tmpdir(), "orrery-driver-"));
