@@ -5,7 +5,7 @@ import { labelsOf } from "./kubernetes/labels.ts";
 import { restrictedNamespace } from "./kubernetes/namespace.ts";
 import { denyAll } from "./kubernetes/network-policy.ts";
 import { Observability } from "./observability/observability.ts";
-import { networks } from "./systems.ts";
+import { createNetwork } from "./systems.ts";
 import { Conductor, conductorName, conductorPort, conductorSelector, driverSelector } from "./workload/conductor.ts";
 import { WorkloadRun } from "./workload/run.ts";
 
@@ -59,8 +59,7 @@ export class Simulation extends pulumi.ComponentResource {
     );
     const { telemetry } = watching;
     const callers = [driverSelector(experiment.name), conductorSelector(experiment.name)];
-    const create = networks[experiment.network.system];
-    const network = create("network", { experiment, target, namespace, rootSecret, callers, telemetry }, inside);
+    const network = createNetwork("network", { experiment, target, namespace, rootSecret, callers, telemetry }, inside);
     conductor.reach(network);
     watching.scrape(network, conductor);
     if (args.run !== undefined) {

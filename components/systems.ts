@@ -1,5 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { Experiment } from "../schema/experiment.ts";
+import type { ExperimentOf } from "../schema/experiment.ts";
+import type { SystemName } from "../schema/systems/index.ts";
 import type { ClusterTarget } from "./cluster-target.ts";
 import type { NamespaceHandle } from "./kubernetes/namespace.ts";
 import { KvNetwork } from "./kv/kv.ts";
@@ -7,8 +8,8 @@ import type { NetworkHandle } from "./network-handle.ts";
 import type { TelemetryHandle } from "./telemetry.ts";
 
 /** What every network component is given. */
-export interface NetworkArgs {
-  readonly experiment: Experiment;
+export interface NetworkArgs<Name extends SystemName = SystemName> {
+  readonly experiment: ExperimentOf<Name>;
   readonly target: ClusterTarget;
   readonly namespace: NamespaceHandle;
   readonly rootSecret: pulumi.Output<string>;
@@ -17,10 +18,18 @@ export interface NetworkArgs {
   readonly telemetry: TelemetryHandle | undefined;
 }
 
-type CreateNetwork = (name: string, args: NetworkArgs, opts: pulumi.ComponentResourceOptions) => NetworkHandle;
+type CreateNetwork<Name extends SystemName> = (
+  name: string,
+  args: NetworkArgs<Name>,
+  opts: pulumi.ComponentResourceOptions,
+) => NetworkHandle;
 
 /** The component of each system. Adding a system is a line here and a line in schema/systems/index.ts. */
-export const networks: Readonly<Record<Experiment["network"]["system"], CreateNetwork>> = {
+const networks: { readonly [Name in SystemName]: CreateNetwork<Name> } = {
   kv: (name, { experiment, ...args }, opts) =>
     new KvNetwork(name, { ...args, experiment: experiment.name, network: experiment.network }, opts).handle,
 };
+
+/** Builds the network of whatever system the experiment describes. */
+export const createNetwork: CreateNetwork<SystemName> = (name, args, opts) =>
+  (networks[args.experiment.network.system] as CreateNetwork<SystemName>)(name, args, opts);

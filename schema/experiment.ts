@@ -133,6 +133,8 @@ type Schemas = { readonly [Name in SystemName]: ReturnType<typeof experimentSche
 export type WrittenExperiment = z.input<Schemas[keyof Schemas]>;
 /** An experiment with every default filled in and every quantity a number. */
 export type Experiment = z.output<Schemas[keyof Schemas]>;
+/** The same of one system. */
+export type ExperimentOf<Name extends SystemName> = z.output<Schemas[Name]>;
 
 /** What is wrong with a well-formed experiment as a whole: no single field shows it. */
 export function crossFieldProblems(experiment: Experiment): Problem[] {

@@ -2,11 +2,11 @@ import { describe, expect, test } from "vitest";
 import { changedImages } from "../../../ci/changes.ts";
 import { footprintOf } from "../../../ci/footprint.ts";
 import { diffGraphs } from "../../../ci/graph-diff.ts";
-import { loadExperiment } from "../../../schema/load.ts";
 import type { RenderedResource } from "../../../stacks/render.ts";
 import { sampleGraph } from "../../../stacks/sample.ts";
+import { loadExample } from "../../support/experiments.ts";
 
-const { experiment } = await loadExperiment("examples/kv.yaml");
+const experiment = await loadExample("kv", "kv.yaml");
 const graph = await sampleGraph(experiment, { run: "sample" });
 
 const resource = (inputs: Record<string, unknown>, secrets: string[] = []): RenderedResource => ({

@@ -1,15 +1,14 @@
-import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { imagesOf } from "../../../components/images.ts";
 import type { Experiment } from "../../../schema/experiment.ts";
-import { loadExperiment } from "../../../schema/load.ts";
 import { runSpecSchema } from "../../../schema/run.ts";
 import { sampleGraph } from "../../../stacks/sample.ts";
+import { loadExample } from "../../support/experiments.ts";
 import { objectsOf } from "../../support/graph.ts";
 
-const { experiment } = await loadExperiment(resolve("examples/kv-observed.yaml"));
-const observing = (observe: Partial<Experiment["observe"]>): Experiment => ({
+const experiment = await loadExample("kv", "kv-observed.yaml");
+const observing = (observe: Partial<typeof experiment.observe>): typeof experiment => ({
   ...experiment,
   observe: { prometheus: false, goose: false, grafana: false, retention: 3_600_000, storage: 2 ** 30, ...observe },
 });

@@ -1,17 +1,15 @@
-import { resolve } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../../components/kubernetes/config-error.ts";
 import { planKv } from "../../../components/kv/plan.ts";
 import { planRun, runDeadlineSeconds } from "../../../components/workload/plan.ts";
-import type { Experiment } from "../../../schema/experiment.ts";
-import { loadExperiment } from "../../../schema/load.ts";
 import { runSpecSchema } from "../../../schema/run.ts";
 import { sampleGraph } from "../../../stacks/sample.ts";
+import { loadExample } from "../../support/experiments.ts";
 import { objectsOf } from "../../support/graph.ts";
 
-const { experiment } = await loadExperiment(resolve("examples/kv.yaml"));
-const withNetwork = (changes: Partial<Experiment["network"]>): Experiment => ({
+const experiment = await loadExample("kv", "kv.yaml");
+const withNetwork = (changes: Partial<typeof experiment.network>): typeof experiment => ({
   ...experiment,
   network: { ...experiment.network, ...changes },
 });
