@@ -11,6 +11,7 @@ import { type Progress, silentProgress } from "../local/toolchain/progress.ts";
 import { locateTool } from "../local/toolchain/toolchain.ts";
 import { type ToolName, tools } from "../local/toolchain/versions.ts";
 import { EnvironmentError } from "../schema/errors.ts";
+import { requireRust } from "./cargo.ts";
 import { fingerprint, type PartContext, place } from "./parts.ts";
 import { type ImageName, type ImageSpec, images, isImageName, pulledImages } from "./table.ts";
 
@@ -75,6 +76,24 @@ async function ensure(name: ImageName, context: BuildContext): Promise<BuiltImag
   if (await exists(image.archive)) return image;
   await withLock(lockOf(context.home), () => build(image, context), { signal: context.signal });
   return image;
+}
+
+/**
+ * Asks for the compilers of those images of which no version has been built yet.
+ *
+ * @throws EnvironmentError for a name that is not in the table, or a missing compiler
+ */
+export async function requireCompilers(home: OrreryHome, names: readonly string[]): Promise<void> {
+  const archives = await readdir(home.images).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+  for (const name of names.map(knownName)) {
+    if (archives.some((file) => file.startsWith(`${name}-`))) continue;
+    const spec: ImageSpec = images[name];
+    const crates = spec.parts.flatMap((part) => (part.kind === "cargo" ? [part.crate] : []));
+    for (const crate of new Set(crates)) await requireRust(dirname(here), crate);
+  }
 }
 
 /** The tools whose programs the images of these names hold; {@link buildImages} wants them besides buildah. */

@@ -3,10 +3,9 @@ import { createReadStream } from "node:fs";
 import { cp, mkdir, readdir, readlink, realpath, stat, symlink } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { run } from "../local/toolchain/exec.ts";
 import type { OrreryHome } from "../local/toolchain/home.ts";
 import { unpackPackages } from "../local/toolchain/packages.ts";
-import { EnvironmentError } from "../schema/errors.ts";
+import { cargoBuild } from "./cargo.ts";
 import { packagesImportedBy } from "./npm-packages.ts";
 import type { ImageName, ImagePart } from "./table.ts";
 
@@ -121,23 +120,6 @@ async function placeTools(programs: readonly string[], folder: string, context: 
 /** Packages inside a package are in the list themselves; the rest is copied but for what never runs. */
 function isPackageFile(top: string, path: string): boolean {
   return path === top || (basename(path) !== "node_modules" && !notRun.test(path));
-}
-
-/** Builds a Rust program for this machine's own system, which the base image is made of. */
-async function cargoBuild(crate: string, program: string, context: PartContext): Promise<string> {
-  const manifest = join(context.root, crate, "Cargo.toml");
-  const target = process.env.CARGO_TARGET_DIR ?? join(context.home.cache, "cargo", basename(crate));
-  const args = ["build", "--release", "--locked", "--manifest-path", manifest, "--bin", program];
-  const env = { ...process.env, CARGO_TARGET_DIR: target };
-  await run("cargo", args, { env, signal: context.signal }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "ENOENT") throw error;
-    throw new EnvironmentError(
-      `The image of ${crate} needs a Rust compiler; there is no cargo on PATH.`,
-      "Install Rust 1.85 or later (packages cargo and gcc, or rustup), or use images that are published.",
-      { cause: error },
-    );
-  });
-  return join(target, "release", program);
 }
 
 /** SHA-256 over the names, modes and contents of a file or folder; of nothing where there is none. */

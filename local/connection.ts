@@ -1,5 +1,5 @@
 import type { TargetConnection } from "../components/cluster-target.ts";
-import { buildImages, toolsIn } from "../images/build.ts";
+import { buildImages, requireCompilers, toolsIn } from "../images/build.ts";
 import { EnvironmentError } from "../schema/errors.ts";
 import { coreApi, kubeConfigOf } from "../targets/kube-client.ts";
 import type { TargetModule } from "../targets/module.ts";
@@ -26,7 +26,8 @@ export const localModule: TargetModule = {
   },
   prepare: async (_settings, { experiment, images: names }, options) => {
     const home = OrreryHome.fromEnvironment();
-    const extra = toolsIn(names); // an image that cannot be had is found out before anything is started
+    const extra = toolsIn(names);
+    await requireCompilers(home, names); // what cannot be had is found out before anything is started
     const cluster = await clusterUp(home, options);
     const tools = await resolveTools(home, [...clusterTools, ...imageTools, ...extra], options);
     const images = await buildImages(home, tools, names, options);

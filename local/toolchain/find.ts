@@ -31,7 +31,7 @@ export async function findOnPath(
     }
     const result = await exec(program, probe.args, { env: environment, signal, timeoutMs: 10_000 });
     const version = probe.pattern.exec(`${result.stdout}\n${result.stderr}`)?.[1];
-    if (version === undefined) reasons.push(`${program} does not tell its version`);
+    if (version === undefined) reasons.push(`${program} does not tell its version${said(result.stderr)}`);
     else if (!isAccepted(version, probe.accepted)) {
       reasons.push(`${program} is version ${version}, needed is ${describeRange(probe.accepted)}`);
     } else {
@@ -40,6 +40,11 @@ export async function findOnPath(
   }
   return { programs: undefined, reason: reasons.length > 0 ? reasons.join("; ") : `${probe.program} is not on PATH` };
 }
+
+const said = (stderr: string) => {
+  const [first] = stderr.trim().split("\n");
+  return first ? `, but says: ${first}` : "";
+};
 
 /** The folders a tool is looked for in. */
 export function searchPath(spec: ToolSpec, environment: NodeJS.ProcessEnv): string[] {

@@ -1,6 +1,8 @@
-import { access } from "node:fs/promises";
+import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { requireRust } from "../../../images/cargo.ts";
 import { packageNames, packagesImportedBy } from "../../../images/npm-packages.ts";
 import { hashTree } from "../../../images/parts.ts";
 import { type ImageSpec, images } from "../../../images/table.ts";
@@ -42,4 +44,17 @@ test("a tree's hash depends on names and contents, not on when it was made", asy
   expect(await hashTree(join(root, "images/base"))).toBe(once);
   expect(await hashTree(join(root, "images/base/etc"))).not.toBe(once);
   expect(await hashTree(join(root, "images/nothing-here"))).toBe("none");
+});
+
+test("a Rust compiler that is missing, too old or not set up is named with what it says", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "orrery-cargo-"));
+  const ask = (script?: string) => async () => {
+    if (script !== undefined) await writeFile(join(folder, "cargo"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    await requireRust(root, "nodes/kv", { PATH: folder });
+  };
+  await expect(ask()).rejects.toThrow("nodes/kv needs a Rust compiler, version 1.90 or later: cargo is not on PATH");
+  await expect(ask("echo cargo 1.63.0")).rejects.toThrow("is version 1.63.0");
+  await expect(ask("echo no default is configured >&2; exit 1")).rejects.toThrow("says: no default is configured");
+  await expect(ask("echo cargo 1.95.0 and more")()).resolves.toBeUndefined();
+  await rm(folder, { recursive: true });
 });
