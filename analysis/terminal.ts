@@ -150,7 +150,7 @@ function faults(summary: Summary, paint: Paint): string {
       `${formatCount(fault.failover.failed)} failed, ${formatCount(fault.failover.delayed)} late`,
     ];
   });
-  return table(["fault", "evidence", "failover", "new leader", "pod ready", "writes"], rows, paint, "llrrrl");
+  return table(["fault", "evidence", "failover", "new leader", "pod back", "writes"], rows, paint, "llrrrl");
 }
 
 function durability({ durability: found }: Summary): string {

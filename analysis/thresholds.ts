@@ -38,6 +38,8 @@ export const thresholds = {
   lateAnswerSlackMs: 10_000,
   /** A fault may act this long after its time. */
   faultDelayMs: 1_000,
+  /** A paused member may answer again this long after it was to. */
+  pauseOverrunMs: 1_000,
   /** Operations beyond a judged percentile: with 10, the p99 of a run lies between the true p98.4 and p99.6 (95 %). */
   minBeyondPercentile: 10,
   /** Recomputing p99 from events must give the histogram's within its resolution. */

@@ -1,5 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { CrashCommand, Endpoint } from "../schema/run.ts";
+import type { Endpoint, PodCommand } from "../schema/run.ts";
 
 /** What a network component gives to workload, faults and observability; they need nothing else. */
 export interface NetworkHandle {
@@ -10,7 +10,9 @@ export interface NetworkHandle {
   /** Labels that select the network's own pods. */
   readonly podSelector: Readonly<Record<string, string>>;
   /** How a member is made to crash inside its pod; without it a kill is the deletion of the pod. */
-  readonly crash?: CrashCommand;
+  readonly crash?: PodCommand;
+  /** How its processes are stopped for a while, given the ms as a last argument; without it there are no pauses. */
+  readonly pause?: PodCommand;
   /** Secret in the experiment's namespace with what drivers need to be let in or to sign; mounted into them. */
   readonly credentials?: pulumi.Output<string>;
   /** Port numbers drivers and the conductor connect to, for NetworkPolicies. */

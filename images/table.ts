@@ -90,6 +90,7 @@ export const images = {
     parts: [
       { kind: "cargo", crate: "nodes/kv", program: "orrery-kv", to: "orrery-kv" },
       { kind: "cargo", crate: "nodes/kv", program: "orrery-crash", to: "orrery-crash" },
+      { kind: "cargo", crate: "nodes/kv", program: "orrery-pause", to: "orrery-pause" },
     ],
   },
   driver: {

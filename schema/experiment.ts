@@ -148,6 +148,13 @@ export function crossFieldProblems(experiment: Experiment): Problem[] {
         fix: "Start it earlier or measure longer.",
       });
     }
+    if ("for" in fault && fault.at < phases.measure && fault.at + fault.for >= phases.measure) {
+      problems.push({
+        path: `faults[${index}].for`,
+        rule: `the fault ends ${fault.at + fault.for} ms into a measure phase of ${phases.measure} ms, so nothing would be measured after it.`,
+        fix: "Start it earlier, let it last shorter, or measure longer.",
+      });
+    }
     const members = systemOf(experiment.network).members(experiment.network);
     if ("ordinal" in fault.target && fault.target.ordinal >= members) {
       problems.push({

@@ -44,6 +44,23 @@ const killSchema = (roles: readonly [string, ...string[]]) =>
     })
     .meta({ description: "Kill pods: no grace period, as a crashed machine would." });
 
+/** Stops the pod's processes and lets them go on: the member hangs, with its connections open. */
+const pauseSchema = (roles: readonly [string, ...string[]]) =>
+  z
+    .strictObject({
+      at,
+      for: durationSchema({ min: "100ms", max: "20s" }).meta({
+        description: "How long; much longer and the kubelet takes the member for dead and starts it again.",
+        unit: "duration",
+        examples: ["10s"],
+      }),
+      kind: z.literal("pause"),
+      target: targetSchema(roles),
+    })
+    .meta({ description: "Pause pods: they hang and come back as they were, as a machine out of breath would." });
+
 /** Faults a system with these roles can be put through. */
 export const faultSchema = (roles: readonly [string, ...string[]]) =>
-  z.discriminatedUnion("kind", [killSchema(roles)], { error: 'kind must be "kill"' });
+  z.discriminatedUnion("kind", [killSchema(roles), pauseSchema(roles)], {
+    error: 'kind must be "kill" or "pause"',
+  });

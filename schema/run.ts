@@ -48,14 +48,20 @@ const faultTarget = z.union([
   z.strictObject({ ordinal: z.int().min(0) }),
 ]);
 
-const crashCommand = z.strictObject({ container: z.string(), command: z.array(z.string()).min(1) });
-export type CrashCommand = z.output<typeof crashCommand>;
+const podCommand = z.strictObject({ container: z.string(), command: z.array(z.string()).min(1) });
+/** A command and the container of a member's pod it is run in. */
+export type PodCommand = z.output<typeof podCommand>;
+
+const faultKind = z.enum(["kill", "pause"]);
+/** How long it lasts; absent for kinds that happen at once. */
+const faultForMs = z.number().positive().optional();
 
 export const plannedFaultSchema = z.strictObject({
   index: z.int().min(0),
-  kind: z.enum(["kill"]),
+  kind: faultKind,
   /** After the measure phase began. */
   atMs: z.number().min(0),
+  forMs: faultForMs,
   target: faultTarget,
 });
 
@@ -83,7 +89,9 @@ export const runSpecSchema = z.strictObject({
     namespace: z.string(),
     selector: z.record(z.string(), z.string()),
     /** Command that ends a member's processes by SIGKILL from inside its pod; absent where an image has none. */
-    crash: crashCommand.optional(),
+    crash: podCommand.optional(),
+    /** Command that stops a member's processes and resumes them after as many ms as a last argument says. */
+    pause: podCommand.optional(),
   }),
   faults: z.array(plannedFaultSchema),
   /** Acknowledged writes are followed to every member; absent where they are not. */
@@ -142,8 +150,9 @@ const observationSchema = z.strictObject({ atMs: z.number(), what: z.string() })
 /** Proof that a fault happened: what was asked, what was done, what was seen. Times are ms since 1970, conductor clock. */
 export const faultEvidenceSchema = z.strictObject({
   index: z.int().min(0),
-  kind: z.enum(["kill"]),
+  kind: faultKind,
   target: faultTarget,
+  forMs: faultForMs,
   plannedAtMs: z.number(),
   actedAtMs: z.number().nullable(),
   /** True only when what was asked for was seen to have happened. */
@@ -158,10 +167,13 @@ export const faultEvidenceSchema = z.strictObject({
       uid: z.string(),
       /** Its processes were ended by SIGKILL inside the pod; absent where the pod was only deleted. */
       crashed: z.boolean().optional(),
-      /** Its processes were gone (the pod object was). */
+      /** Its processes were stopped and resumed in the container they had; there for pauses only. */
+      paused: z.boolean().optional(),
+      /** Killed: its processes were gone (the pod object was). Paused: it no longer answered. */
       goneAtMs: z.number().nullable(),
+      /** Null after a pause. */
       replacementUid: z.string().nullable(),
-      /** The replacement passed its readiness check. */
+      /** The replacement passed its readiness check; after a pause: it answered again. */
       readyAtMs: z.number().nullable(),
     }),
   ),

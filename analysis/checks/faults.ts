@@ -55,21 +55,29 @@ function faultFindings(
 /** Questions to the evidence of one kind of fault that did act; when it acted is asked of every kind. */
 type EvidenceCheck = (planned: PlannedFault, evidence: FaultEvidence) => Finding[];
 
-/** Pods of the asked-for number, role and ordinal are seen gone, and other ones took their place. */
+/** Those hit are of the asked-for number, role and ordinal. */
+function meantMembers(planned: PlannedFault, evidence: FaultEvidence, seen: string): Finding[] {
+  const name = `fault ${planned.index} (${planned.kind})`;
+  const { target } = planned;
+  const wanted = "count" in target ? target.count : 1;
+  const hit = evidence.members.filter((member) => member.goneAtMs !== null);
+  const wrong = evidence.members.filter((member) =>
+    "ordinal" in target ? member.ordinal !== target.ordinal : member.role !== target.role,
+  );
+  const meant = "ordinal" in target ? `ordinal ${target.ordinal}` : `a ${target.role}`;
+  return [
+    ...(hit.length === wanted
+      ? []
+      : [failure(`${name} was to hit ${plural(wanted, "pod")}, but ${hit.length} are seen ${seen}.`, faultFix)]),
+    ...wrong.map((member) => failure(`${name} hit ${member.pod}, a ${member.role}; meant was ${meant}.`, faultFix)),
+  ];
+}
+
+/** Pods are seen gone, and other ones took their place. */
 const killEvidence: EvidenceCheck = (planned, evidence) => {
   const name = `fault ${planned.index} (${planned.kind})`;
-  const findings: Finding[] = [];
-  const wanted = "count" in planned.target ? planned.target.count : 1;
-  const gone = evidence.members.filter((member) => member.goneAtMs !== null);
-  if (gone.length !== wanted) {
-    findings.push(failure(`${name} was to hit ${plural(wanted, "pod")}, but ${gone.length} are seen gone.`, faultFix));
-  }
+  const findings = meantMembers(planned, evidence, "gone");
   for (const member of evidence.members) {
-    const { target } = planned;
-    if ("ordinal" in target ? member.ordinal !== target.ordinal : member.role !== target.role) {
-      const meant = "ordinal" in target ? `ordinal ${target.ordinal}` : `a ${target.role}`;
-      findings.push(failure(`${name} hit ${member.pod}, a ${member.role}; meant was ${meant}.`, faultFix));
-    }
     if (member.replacementUid === member.uid) {
       findings.push(failure(`${name}: ${member.pod} is still the pod it was.`, faultFix));
     }
@@ -85,5 +93,23 @@ const killEvidence: EvidenceCheck = (planned, evidence) => {
   return findings;
 };
 
+/** Pods fell silent and answered again no earlier than asked for, and not much later. */
+const pauseEvidence: EvidenceCheck = (planned, evidence) => {
+  const name = `fault ${planned.index} (${planned.kind})`;
+  const findings = meantMembers(planned, evidence, "silent");
+  const wantedMs = planned.forMs ?? 0;
+  for (const { pod, readyAtMs } of evidence.members) {
+    const lastedMs = (readyAtMs ?? 0) - (evidence.actedAtMs ?? 0);
+    if (readyAtMs !== null && lastedMs - wantedMs > thresholds.pauseOverrunMs) {
+      const text = `${name}: ${pod} answered again after ${formatMs(lastedMs)}; asked for were ${formatMs(wantedMs)}.`;
+      findings.push(warning(text, "Give the members more CPU, or read the longer time as what was done."));
+    }
+  }
+  return findings;
+};
+
 /** A new kind of fault does not compile until it says here what proves it. */
-const evidenceChecks: Readonly<Record<PlannedFault["kind"], EvidenceCheck>> = { kill: killEvidence };
+const evidenceChecks: Readonly<Record<PlannedFault["kind"], EvidenceCheck>> = {
+  kill: killEvidence,
+  pause: pauseEvidence,
+};

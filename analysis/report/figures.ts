@@ -212,7 +212,7 @@ function timeLayer(summary: Summary, run: WholeRun, endMs: number): Pick<Chart, 
     keys: [
       ...(marks.length > 0 ? [{ name: "fault acts", color: "var(--bad)", shape: "upright solid" as const }] : []),
       ...(seen("dashed") ? [{ name: "new leader", color: "var(--ink)", shape: "upright dashed" as const }] : []),
-      ...(seen("dotted") ? [{ name: "pod ready again", color: "var(--good)", shape: "upright dotted" as const }] : []),
+      ...(seen("dotted") ? [{ name: "pod back", color: "var(--good)", shape: "upright dotted" as const }] : []),
       ...(bands.some((band) => band.color === "var(--shade)")
         ? [{ name: "failover", color: "var(--shade)", shape: "band" as const }]
         : []),

@@ -84,7 +84,7 @@ function heatMap(grid: MemberGrid, run: WholeRun, summary: Summary, measure: Mea
   const away = summary.faults.some((fault) => fault.actedAtMs !== null && fault.members.length > 0);
   return framed(
     measure.title,
-    [...keys, ...(away ? [{ name: "killed, until ready again", color: "var(--bad)", shape: "ring" as const }] : [])],
+    [...keys, ...(away ? [{ name: "hit, until back", color: "var(--bad)", shape: "ring" as const }] : [])],
     (size) => drawMap(grid, run, summary, measure, size),
   );
 }

@@ -173,8 +173,8 @@ function faults(summary: Summary): Section | null {
     const events: (readonly [number | null, string])[] = [
       [fault.actedAtMs, `acted; leader was ${fault.leaderBefore ?? "unknown"}`],
       ...fault.members.flatMap((member): (readonly [number | null, string])[] => [
-        [member.goneAtMs, `${member.pod} gone`],
-        [member.readyAtMs, `${member.pod} ready again`],
+        [member.goneAtMs, `${member.pod} ${fault.kind === "pause" ? "silent" : "gone"}`],
+        [member.readyAtMs, `${member.pod} ${fault.kind === "pause" ? "answers again" : "ready again"}`],
       ]),
       [fault.leaderAfterAtMs, `${fault.leaderAfter ?? "nobody"} leads`],
       ...fault.observations.map((seen): readonly [number, string] => [seen.atMs, seen.what]),

@@ -28,6 +28,7 @@ export interface KvNetworkArgs {
 
 const containerName = "kv";
 const crashCommand = ["/usr/local/bin/orrery-crash", "orrery-kv"];
+const pauseCommand = ["/usr/local/bin/orrery-pause", "orrery-kv"];
 const identityPath = "/run/orrery/identity";
 const peersPath = "/etc/orrery";
 const dataPath = "/data";
@@ -83,7 +84,12 @@ export class KvNetwork extends pulumi.ComponentResource {
         })),
       ),
       podSelector: scope.selector,
-      ...(args.network.image === undefined ? { crash: { container: containerName, command: crashCommand } } : {}),
+      ...(args.network.image === undefined
+        ? {
+            crash: { container: containerName, command: crashCommand },
+            pause: { container: containerName, command: pauseCommand },
+          }
+        : {}),
       servicePorts: [httpPort],
       scrapeTargets: [
         { selector: scope.selector, service: plan.name, portName: "http", port: httpPort, path: "/metrics" },

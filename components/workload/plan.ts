@@ -1,12 +1,13 @@
 import type { Experiment } from "../../schema/experiment.ts";
-import { type CrashCommand, type Endpoint, type RunSpec, runSpecVersion } from "../../schema/run.ts";
+import { type Endpoint, type PodCommand, type RunSpec, runSpecVersion } from "../../schema/run.ts";
 
 /** Where a run takes place: what the network and the conductor say of themselves. */
 export interface RunPlace {
   readonly namespace: string;
   readonly endpoints: readonly Endpoint[];
   readonly podSelector: Readonly<Record<string, string>>;
-  readonly crash?: CrashCommand | undefined;
+  readonly crash?: PodCommand | undefined;
+  readonly pause?: PodCommand | undefined;
   readonly conductorUrl: string;
   /** Where drivers send OpenTelemetry data, if anywhere. */
   readonly telemetry?: Pick<NonNullable<RunSpec["telemetry"]>, "endpoint" | "sampleRatio"> | undefined;
@@ -40,11 +41,13 @@ export function planRun(experiment: Experiment, run: string, place: RunPlace): R
       namespace: place.namespace,
       selector: { ...place.podSelector },
       ...(place.crash === undefined ? {} : { crash: place.crash }),
+      ...(place.pause === undefined ? {} : { pause: place.pause }),
     },
     faults: experiment.faults.map((fault, index) => ({
       index,
       kind: fault.kind,
       atMs: fault.at,
+      ...("for" in fault ? { forMs: fault.for } : {}),
       target: "ordinal" in fault.target ? { ordinal: fault.target.ordinal } : { ...fault.target },
     })),
     ...(replication === undefined ? {} : { replication: { deadlineMs: replication.deadline } }),

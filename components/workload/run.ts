@@ -79,6 +79,7 @@ function createSpec({ name, args, labels, parent }: Scope): k8s.core.v1.ConfigMa
       endpoints,
       podSelector: args.network.podSelector,
       crash: args.network.crash,
+      pause: args.network.pause,
       conductorUrl: args.conductor.url,
       telemetry:
         telemetry === undefined || endpoint === undefined

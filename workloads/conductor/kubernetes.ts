@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { Agent, type Dispatcher, request, WebSocket } from "undici";
 import { z } from "zod";
-import type { CrashCommand } from "../../schema/run.ts";
+import type { PodCommand } from "../../schema/run.ts";
 
 /** What the conductor needs to know of a pod. */
 export interface Pod {
@@ -10,6 +10,8 @@ export interface Pod {
   readonly ready: boolean;
   /** A container of it was ended by SIGKILL, as the kubelet saw it. */
   readonly killed: boolean;
+  /** How often its containers were started again. */
+  readonly restarts: number;
 }
 
 /** Where a node's kubelet answers. */
@@ -41,6 +43,11 @@ export async function inCluster(environment: NodeJS.ProcessEnv): Promise<Kuberne
 }
 
 const containerState = z.object({ terminated: z.object({ exitCode: z.int() }).optional() }).optional();
+const containerStatus = z.object({
+  state: containerState,
+  lastState: containerState,
+  restartCount: z.int().optional(),
+});
 /** 128 + 9: how the runtime reports a process that was ended by SIGKILL. */
 const killedExitCode = 137;
 const podSchema = z.object({
@@ -48,7 +55,7 @@ const podSchema = z.object({
   status: z
     .object({
       conditions: z.array(z.object({ type: z.string(), status: z.string() })).optional(),
-      containerStatuses: z.array(z.object({ state: containerState, lastState: containerState })).optional(),
+      containerStatuses: z.array(containerStatus).optional(),
     })
     .optional(),
 });
@@ -101,11 +108,13 @@ export class Kubernetes {
     }
     const { metadata, status } = podSchema.parse(json(answer, `pod ${name}`));
     const ready = status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True");
+    const containers = status?.containerStatuses ?? [];
     return {
       name: metadata.name,
       uid: metadata.uid,
       ready: ready === true && metadata.deletionTimestamp === undefined,
-      killed: (status?.containerStatuses ?? []).some(({ state, lastState }) =>
+      restarts: containers.reduce((sum, { restartCount = 0 }) => sum + restartCount, 0),
+      killed: containers.some(({ state, lastState }) =>
         [state, lastState].some((one) => one?.terminated?.exitCode === killedExitCode),
       ),
     };
@@ -136,7 +145,12 @@ export class Kubernetes {
    * @returns what it printed, and why it failed if it did; a connection that breaks off is an end, since the command
    *   may have killed the container it ran in
    */
-  async exec(namespace: string, pod: string, { container, command }: CrashCommand): Promise<CommandEnd> {
+  async exec(
+    namespace: string,
+    pod: string,
+    { container, command }: PodCommand,
+    limitMs = execLimitMs,
+  ): Promise<CommandEnd> {
     const url = new URL(`/api/v1/namespaces/${namespace}/pods/${pod}/exec`, this.#access.url.replace(/^http/, "ws"));
     url.searchParams.set("container", container);
     url.searchParams.set("stdout", "true");
@@ -150,7 +164,7 @@ export class Kubernetes {
       headers: { authorization: `Bearer ${await this.#token()}` },
     });
     socket.binaryType = "arraybuffer";
-    return await commandEnd(socket);
+    return await commandEnd(socket, limitMs);
   }
 
   /** One value of a ConfigMap, or undefined when there is none. */
@@ -207,7 +221,7 @@ const statusChannel = 3;
 const statusSchema = z.object({ status: z.string(), message: z.string().optional() });
 const execLimitMs = 10_000;
 
-function commandEnd(socket: WebSocket): Promise<CommandEnd> {
+function commandEnd(socket: WebSocket, limitMs: number): Promise<CommandEnd> {
   return new Promise((resolve) => {
     let opened = false;
     let output = "";
@@ -216,7 +230,7 @@ function commandEnd(socket: WebSocket): Promise<CommandEnd> {
       resolve({ output: output.trim(), ...(failure === undefined ? {} : { failure }) });
       socket.close();
     };
-    const limit = setTimeout(() => end(`no end within ${execLimitMs} ms`), execLimitMs);
+    const limit = setTimeout(() => end(`no end within ${limitMs} ms`), limitMs);
     socket.addEventListener("open", () => {
       opened = true;
     });

@@ -3,7 +3,8 @@ import { type ConductorResult, conductorResultSchema, conductorResultVersion } f
 import { type FaultEvidence, type Progress, type RunSpec, type RunStatus, runSpecSchema } from "../../schema/run.ts";
 import type { ConnectorModule } from "../core/connector.ts";
 import { log, messageOf } from "../core/log.ts";
-import { kill, unseen } from "./kill.ts";
+import { carryOut, unseen } from "./faults/fault.ts";
+import { faultKinds } from "./faults/kinds.ts";
 import type { Kubernetes } from "./kubernetes.ts";
 import type { RunState, RunStore } from "./store.ts";
 
@@ -200,7 +201,8 @@ export class Run {
         const times = { plannedAtMs: measureAtMs + fault.atMs, latestAtMs: measureAtMs + spec.phases.measureMs };
         const { kubernetes, now } = this.#around;
         const scene = { spec, kubernetes, roles, now, over: this.#over.signal, save: this.#keepEvidence };
-        await kill(fault, times, scene, kept?.actedAtMs == null ? undefined : kept);
+        const earlier = kept?.actedAtMs == null ? undefined : kept;
+        await carryOut(faultKinds[fault.kind], fault, times, scene, earlier);
       }),
     );
   }

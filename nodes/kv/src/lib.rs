@@ -10,6 +10,7 @@ pub mod outgoing;
 pub mod paxos_storage;
 pub mod peer;
 pub mod pending;
+pub mod processes;
 pub mod replica;
 pub mod request;
 pub mod session;

@@ -99,6 +99,12 @@ workload:
       /no metric "replication\.all\.p99"/,
     ],
     ["a fault past the end", `${good}faults: [{at: 10s, kind: kill, target: {role: leader}}]\n`, /faults\[0\]\.at/],
+    [
+      "a pause past the end",
+      `${good}faults: [{at: 4s, for: 6s, kind: pause, target: {role: leader}}]\n`,
+      /faults\[0\]\.for.*nothing would be measured after/s,
+    ],
+    ["a pause without a length", `${good}faults: [{at: 1s, kind: pause, target: {role: leader}}]\n`, /faults\[0\]\.for/],
     ["a fault on nobody", `${good}faults: [{at: 1s, kind: kill, target: {ordinal: 3}}]\n`, /no member 3 among 3/],
     ["a role nobody holds", `${good}faults: [{at: 1s, kind: kill, target: {role: king}}]\n`, /faults\[0\]\.target/],
     [

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Endpoint } from "../../schema/run.ts";
-import type { ConnectorModule, Member } from "../core/connector.ts";
+import type { Endpoint } from "../../../schema/run.ts";
+import type { ConnectorModule, Member } from "../../core/connector.ts";
 
 const pollMs = 25;
 
