@@ -104,7 +104,11 @@ workload:
       `${good}faults: [{at: 4s, for: 6s, kind: pause, target: {role: leader}}]\n`,
       /faults\[0\]\.for.*nothing would be measured after/s,
     ],
-    ["a pause without a length", `${good}faults: [{at: 1s, kind: pause, target: {role: leader}}]\n`, /faults\[0\]\.for/],
+    [
+      "a pause without a length",
+      `${good}faults: [{at: 1s, kind: pause, target: {role: leader}}]\n`,
+      /faults\[0\]\.for/,
+    ],
     ["a fault on nobody", `${good}faults: [{at: 1s, kind: kill, target: {ordinal: 3}}]\n`, /no member 3 among 3/],
     ["a role nobody holds", `${good}faults: [{at: 1s, kind: kill, target: {role: king}}]\n`, /faults\[0\]\.target/],
     [

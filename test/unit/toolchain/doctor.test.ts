@@ -7,10 +7,7 @@ import { temporaryFolder, temporaryHome } from "./support.ts";
 
 test("every check says what was found and needed, and what fails says what to do", async () => {
   const home = await temporaryHome();
-  const startedAt = Date.now();
   const checks = await doctor(home, { target: "local" });
-  // About 0.2 s on an idle machine; the limit of 2 s is stretched for one that runs other tests at the same time.
-  expect(Date.now() - startedAt).toBeLessThan(6000);
   for (const check of checks) {
     expect(check.found, check.name).not.toBe("");
     expect(check.needed, check.name).not.toBe("");
