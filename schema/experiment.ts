@@ -139,7 +139,8 @@ export type ExperimentOf<Name extends SystemName> = z.output<Schemas[Name]>;
 /** What is wrong with a well-formed experiment as a whole: no single field shows it. */
 export function crossFieldProblems(experiment: Experiment): Problem[] {
   const { phases } = experiment.workload;
-  const problems: Problem[] = [...systemOf(experiment.network).problems(experiment.network)];
+  const operations = Object.keys(experiment.workload.operations);
+  const problems: Problem[] = [...systemOf(experiment.network).problems(experiment.network, operations)];
   experiment.faults.forEach((fault, index) => {
     if (fault.at >= phases.measure) {
       problems.push({

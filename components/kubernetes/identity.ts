@@ -15,9 +15,17 @@ export function groupKey(rootSecret: string, system: string, group: string): str
   return derive(rootSecret, `${system}/${group}`).toString("hex");
 }
 
+/**
+ * Private key of a group's member for a purpose, in hex. What is derived in the program from it is public: the private
+ * key itself is derived again in the member's pod.
+ */
+export function memberKey(groupKeyHex: string, group: string, ordinal: number, purpose: string): string {
+  return derive(groupKeyHex, `${group}/${ordinal}/${purpose}`).toString("hex");
+}
+
 /** Public X25519 key (RFC 7748) of a group's member, in hex; the private half is derived in its pod. */
 export function memberPublicKey(groupKeyHex: string, group: string, ordinal: number): string {
-  const seed = derive(groupKeyHex, `${group}/${ordinal}/x25519`);
+  const seed = Buffer.from(memberKey(groupKeyHex, group, ordinal, "x25519"), "hex");
   const pkcs8Prefix = Buffer.from("302e020100300506032b656e04220420", "hex"); // RFC 8410, section 7
   const privateKey = createPrivateKey({ key: Buffer.concat([pkcs8Prefix, seed]), format: "der", type: "pkcs8" });
   const spki = createPublicKey(privateKey).export({ format: "der", type: "spki" });

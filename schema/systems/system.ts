@@ -22,8 +22,11 @@ export interface SystemDefinition<
   readonly members: (network: z.output<Network>) => number;
   /** Names of the images its pods run, as images/table.ts has them; those the section replaces are left out. */
   readonly images: (network: z.output<Network>) => readonly string[];
-  /** What no single field shows to be wrong: impossible quorums, combinations that do not exist. */
-  readonly problems: (network: z.output<Network>) => readonly Problem[];
+  /**
+   * What no single field shows to be wrong: impossible quorums, combinations that do not exist, operations that this
+   * network cannot carry out.
+   */
+  readonly problems: (network: z.output<Network>, operations: readonly string[]) => readonly Problem[];
   /** What is allowed but probably not meant. */
   readonly warnings: (network: z.output<Network>) => readonly Problem[];
 }

@@ -1,0 +1,122 @@
+import { type QuorumSection, validatorsOf } from "../../schema/systems/quorum.ts";
+import { formatBytes } from "../../schema/units.ts";
+import { genesisDocument } from "./genesis.ts";
+import { identitiesOf, identityOf, keyGroups, type PublicIdentity } from "./keys.ts";
+
+/** StatefulSet and headless Service of the nodes; node n is the pod `quorum-<n>`. */
+const setName = "quorum";
+/** Service of the bootnode, by the seed document's name. */
+const bootnodeService = "bootnode-service";
+export const ports = { rpc: 8545, ws: 8546, p2p: 30303, raft: 50400, discovery: 30301, agent: 8080, metrics: 6060 };
+
+/** A resolved quorum network: plain data, the same for the same input, without any key. */
+export interface QuorumPlan {
+  readonly name: string;
+  readonly client: QuorumSection["client"];
+  readonly consensus: QuorumSection["consensus"];
+  readonly chainId: number;
+  readonly blockPeriodMs: number;
+  readonly members: readonly QuorumMember[];
+  /** Nodes that must stay for the chain to go on: of the validators a majority, or more than two thirds. */
+  readonly quorum: number;
+  readonly bootnode?: { readonly host: string; readonly port: number };
+  /** Volume of each node, as a Kubernetes quantity. */
+  readonly storage: string;
+  /** Cores and bytes of each node. */
+  readonly cpu: number;
+  readonly memory: number;
+}
+
+export interface QuorumMember {
+  readonly ordinal: number;
+  readonly pod: string;
+  /** DNS name that follows the pod wherever it is started. */
+  readonly host: string;
+  readonly validator: boolean;
+}
+
+/** The keys of a network's groups, 32 bytes each in hex. */
+export interface GroupKeys {
+  readonly node: string;
+  readonly bootnode: string;
+  readonly account: string;
+}
+
+/** Plans a quorum network in a namespace. */
+export function planQuorum(network: QuorumSection, namespace: string): QuorumPlan {
+  const validators = validatorsOf(network);
+  return {
+    name: setName,
+    client: network.client,
+    consensus: network.consensus,
+    chainId: network.chainId,
+    blockPeriodMs: network.blockPeriod,
+    members: Array.from({ length: network.nodes }, (_, ordinal) => ({
+      ordinal,
+      pod: `${setName}-${ordinal}`,
+      host: `${setName}-${ordinal}.${setName}.${namespace}.svc.cluster.local`,
+      validator: ordinal < validators,
+    })),
+    quorum: quorumOf(network.consensus, validators),
+    ...(network.bootnode
+      ? { bootnode: { host: `${bootnodeService}.${namespace}.svc.cluster.local`, port: ports.discovery } }
+      : {}),
+    storage: formatBytes(network.storage),
+    cpu: network.cpu,
+    memory: network.memory,
+  };
+}
+
+function quorumOf(consensus: QuorumSection["consensus"], validators: number): number {
+  const byThirds = consensus === "qbft" || consensus === "ibft";
+  return byThirds ? Math.ceil((2 * validators) / 3) : Math.floor(validators / 2) + 1;
+}
+
+/** The files all nodes read, with public keys and addresses only. */
+export interface Documents {
+  /** What stays as it was when the chain began: the first block, and how many nodes began it. */
+  readonly genesis: string;
+  readonly origin: string;
+  /** Who belongs to the network now; nodes read it again when it changes. */
+  readonly network: string;
+  readonly identities: readonly PublicIdentity[];
+}
+
+/** Derives what is public of a network from its keys. */
+export function documentsOf(network: QuorumSection, plan: QuorumPlan, keys: GroupKeys): Documents {
+  const identities = identitiesOf(keys.node, keyGroups.node, plan.members.length);
+  const members = plan.members.map((member) => ({ ...member, ...identity(identities, member.ordinal) }));
+  const accounts = identitiesOf(keys.account, keyGroups.account, network.accounts).map(({ address }) => address);
+  const validators = members.filter(({ validator }) => validator).map(({ address }) => address);
+  const document = {
+    client: plan.client,
+    consensus: plan.consensus,
+    chainId: plan.chainId,
+    blockPeriodMs: plan.blockPeriodMs,
+    members: members.map(({ pod: _pod, ...member }) => member),
+    ...(plan.bootnode === undefined
+      ? {}
+      : {
+          bootnode: { ...plan.bootnode, publicKey: identityOf(keys.bootnode, keyGroups.bootnode, 0).publicKey },
+        }),
+    ports: { p2p: ports.p2p, raft: ports.raft, rpc: ports.rpc, ws: ports.ws, metrics: ports.metrics },
+  };
+  return {
+    genesis: genesisDocument({ network, validators, accounts }),
+    origin: `${JSON.stringify({ members: members.length })}\n`,
+    network: `${JSON.stringify(document, null, 2)}\n`,
+    identities,
+  };
+}
+
+function identity(identities: readonly PublicIdentity[], ordinal: number): PublicIdentity {
+  const found = identities[ordinal];
+  if (found === undefined) throw new RangeError(`there is no key number ${ordinal} among ${identities.length}`);
+  return found;
+}
+
+/** URL under which other nodes know a member (EIP-778's predecessor: public key, host and ports). */
+export function enodeOf(plan: QuorumPlan, member: QuorumMember, { publicKey }: PublicIdentity): string {
+  const raft = plan.consensus === "raft" ? `&raftport=${ports.raft}` : "";
+  return `enode://${publicKey}@${member.host}:${ports.p2p}?discport=${plan.consensus === "raft" ? 0 : ports.p2p}${raft}`;
+}

@@ -1,0 +1,249 @@
+import { z } from "zod";
+import type { Problem } from "../errors.ts";
+import { cpuSchema, durationSchema, sizeSchema } from "../units.ts";
+import { defineSystem } from "./system.ts";
+
+const clients = ["goquorum", "geth"] as const;
+const consensuses = ["qbft", "ibft", "raft", "clique"] as const;
+const privacies = ["none", "constellation", "tessera"] as const;
+
+/** What exists: private transactions that each consensus of each client can carry. Everything else is refused. */
+const combinations: Readonly<
+  Record<(typeof clients)[number], Partial<Record<(typeof consensuses)[number], readonly (typeof privacies)[number][]>>>
+> = {
+  goquorum: { qbft: privacies, ibft: privacies, raft: privacies, clique: ["none"] },
+  geth: { clique: ["none"] },
+};
+
+const ether = 10n ** 18n;
+const maxWei = 2n ** 256n;
+
+const weiSchema = z
+  .string()
+  .regex(/^\d{1,78}( ether)?$/, {
+    error: (issue) => `${JSON.stringify(issue.input)} is no balance; write wei, "1000000", or "5 ether"`,
+  })
+  .refine((text) => weiOf(text) < maxWei, { error: "a balance has at most 256 bits" });
+
+/** Wei in a balance such as `"5 ether"` or `"1000000"`. */
+export function weiOf(balance: string): bigint {
+  const [amount = "", unit] = balance.split(" ");
+  return /^\d+$/.test(amount) ? BigInt(amount) * (unit === "ether" ? ether : 1n) : 0n;
+}
+
+const network = z
+  .strictObject({
+    system: z.literal("quorum"),
+    client: z.enum(clients).default("goquorum").meta({
+      description: "Program of the nodes; geth is the last one that seals clique blocks, and knows clique only.",
+    }),
+    consensus: z.enum(consensuses).default("qbft").meta({ description: "How nodes agree on blocks." }),
+    nodes: z.int().min(1).max(100).default(4).meta({
+      description: "Nodes of the network, the bootnode not counted. It may grow while the chain goes on.",
+      unit: "pods",
+    }),
+    validators: z.int().min(1).max(100).optional().meta({
+      description: "The first so many nodes make blocks, the others observe; all when absent. More are voted in.",
+      unit: "pods",
+    }),
+    bootnode: z.boolean().default(true).meta({ description: "A bootnode through which nodes discover each other." }),
+    privacy: z.enum(privacies).default("none").meta({
+      description: "Private transactions, and the interface their managers speak.",
+    }),
+    chainId: z.int().min(1).max(4_294_967_295).default(1337).meta({ description: "Chain id and network id." }),
+    blockPeriod: durationSchema({ min: "50ms", max: "1h" })
+      .prefault("1s")
+      .meta({ description: "Time between two blocks; whole seconds, except with raft.", unit: "duration" }),
+    gasLimit: z.int().min(5_000_000).max(9_000_000_000_000_000).default(480_000_000).meta({
+      description: "Gas limit of the first block.",
+      unit: "gas",
+    }),
+    accounts: z.int().min(1).max(1024).default(64).meta({
+      description: "Accounts of the drivers, each with a thousand million ether in the first block.",
+      unit: "accounts",
+    }),
+    allocations: z
+      .array(
+        z.strictObject({
+          address: z
+            .string()
+            .regex(/^0x[0-9a-fA-F]{40}$/, {
+              error: (issue) => `${JSON.stringify(issue.input)} is no address; write 0x and 40 hexadecimal digits`,
+            })
+            .meta({ description: "Account.", examples: ["0x00000000000000000000000000000000000000aa"] }),
+          balance: weiSchema.meta({ description: "In wei, or with a unit.", examples: ["5 ether"] }),
+        }),
+      )
+      .max(1024)
+      .default([])
+      .meta({ description: "Further accounts with a balance in the first block." }),
+    storage: sizeSchema({ min: "64Mi", max: "1Ti" })
+      .prefault("1Gi")
+      .meta({ description: "Volume of each node.", unit: "size", examples: ["1Gi"] }),
+    cpu: cpuSchema({ min: "20m", max: "64" })
+      .prefault("100m")
+      .meta({ description: "CPU requested by each node; it may use ten times that.", unit: "cores" }),
+    memory: sizeSchema({ min: "256Mi", max: "256Gi" })
+      .prefault("384Mi")
+      .meta({ description: "Memory requested by, and limit of, each node.", unit: "size", examples: ["384Mi"] }),
+    image: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({
+        description: "Image with the programs geth and bootnode, instead of the one built here.",
+        examples: ["docker.io/quorumengineering/quorum:22.7.4"],
+      }),
+    deterministic: z.boolean().default(false).meta({
+      description: "Derive all keys from the experiment's seed instead of the stack's secret: for tests, never safe.",
+    }),
+  })
+  .meta({ description: "An Ethereum network of GoQuorum or geth nodes." });
+
+/** The `network` section of a quorum experiment, resolved. */
+export type QuorumSection = z.output<typeof network>;
+type Network = QuorumSection;
+
+/** Nodes that make blocks. */
+export const validatorsOf = ({ nodes, validators }: Pick<Network, "nodes" | "validators">): number =>
+  validators ?? nodes;
+
+/** A chain of blocks that nodes agree on, with private transactions and a web app if asked for. */
+export const quorum = defineSystem({
+  system: "quorum",
+  roles: ["validator", "observer", "minter", "verifier"],
+  operations: ["transfer", "contract_call", "contract_read", "private_transfer", "deploy"],
+  writes: ["transfer", "contract_call", "private_transfer", "deploy"],
+  network,
+  parameters: z
+    .strictObject({
+      valueSize: sizeSchema({ min: "1B", max: "24Ki" })
+        .prefault("32B")
+        .meta({ description: "Size of the value that contract_call and private_transfer write.", unit: "size" }),
+    })
+    .prefault({})
+    .meta({ description: "What the driver reads and writes." }),
+  members: ({ nodes }) => nodes,
+  images: ({ client, image, privacy }) => [
+    ...(image === undefined ? [client === "goquorum" ? "goquorum" : "geth"] : []),
+    "quorum-agent",
+    ...(privacy === "none" ? [] : ["ptm"]),
+  ],
+  problems: (section, operations) => [
+    ...combinationProblems(section),
+    ...sizeProblems(section),
+    ...allocationProblems(section),
+    ...operationProblems(section, operations),
+  ],
+  warnings: (section) => [...keyWarnings(section), ...toleranceWarnings(section)],
+});
+
+function combinationProblems({ client, consensus, privacy }: Network): Problem[] {
+  const known = combinations[client];
+  const carried = known[consensus];
+  if (carried === undefined) {
+    return [
+      {
+        path: "network.consensus",
+        rule: `${client} has no ${consensus}.`,
+        fix: `Write client: goquorum, or one of ${Object.keys(known).join(", ")}.`,
+      },
+    ];
+  }
+  if (carried.includes(privacy)) return [];
+  return [
+    {
+      path: "network.privacy",
+      rule: `${client} with ${consensus} carries no private transactions.`,
+      fix: "Write privacy: none, or client: goquorum with qbft, ibft or raft.",
+    },
+  ];
+}
+
+function sizeProblems({ consensus, nodes, validators, privacy, blockPeriod }: Network): Problem[] {
+  const problems: Problem[] = [];
+  if (validators !== undefined && validators > nodes) {
+    problems.push({
+      path: "network.validators",
+      rule: `${validators} validators cannot be among ${nodes} nodes, so no majority of them would ever meet.`,
+      fix: `Write 1 to ${nodes}.`,
+    });
+  }
+  if (consensus === "raft" && validators !== undefined && validators < nodes) {
+    problems.push({
+      path: "network.validators",
+      rule: "every node of a raft network takes part in consensus; observers are not supported.",
+      fix: "Leave it out, or use qbft.",
+    });
+  }
+  if (privacy !== "none" && nodes < 2) {
+    problems.push({
+      path: "network.privacy",
+      rule: "a private transaction has at least two parties, and there is 1 node.",
+      fix: "Write nodes: 2 or more.",
+    });
+  }
+  if (consensus !== "raft" && blockPeriod % 1000 !== 0) {
+    problems.push({
+      path: "network.blockPeriod",
+      rule: `${consensus} counts whole seconds, not ${blockPeriod} ms.`,
+      fix: 'Write "1s" or more seconds.',
+    });
+  }
+  return problems;
+}
+
+function allocationProblems({ allocations }: Network): Problem[] {
+  const addresses = allocations.map(({ address }) => address.toLowerCase());
+  return addresses.flatMap((address, index) =>
+    addresses.indexOf(address) < index
+      ? [
+          {
+            path: `network.allocations[${index}].address`,
+            rule: `${address} has a balance already.`,
+            fix: "Name each account once.",
+          },
+        ]
+      : [],
+  );
+}
+
+function operationProblems({ privacy }: Network, operations: readonly string[]): Problem[] {
+  return privacy === "none" && operations.includes("private_transfer")
+    ? [
+        {
+          path: "workload.operations.private_transfer",
+          rule: "the network carries no private transactions.",
+          fix: "Write network.privacy: constellation, or leave the operation out.",
+        },
+      ]
+    : [];
+}
+
+function keyWarnings({ deterministic }: Network): Problem[] {
+  return deterministic
+    ? [
+        {
+          path: "network.deterministic",
+          rule: "every key can be derived by anybody who knows the seed.",
+          fix: "Leave it out for anything but a test.",
+        },
+      ]
+    : [];
+}
+
+/** One of n that vote by more than two thirds may fail from four on; by more than half, from three on. */
+function toleranceWarnings(section: Network): Problem[] {
+  const count = validatorsOf(section);
+  const byThirds = section.consensus === "qbft" || section.consensus === "ibft";
+  const needed = byThirds ? 4 : 3;
+  return count > 1 && count < needed
+    ? [
+        {
+          path: section.validators === undefined ? "network.nodes" : "network.validators",
+          rule: `${count} validators of ${section.consensus} tolerate no failure.`,
+          fix: `Use ${needed} or more, or 1.`,
+        },
+      ]
+    : [];
+}
