@@ -105,6 +105,18 @@ export const images = {
       { kind: "files", from: "package.json", to: "app/package.json" },
     ],
   },
+  ptm: {
+    description: "private-transaction manager: a stand-in for Tessera and Constellation",
+    upstream: "docker.io/quorumengineering/tessera:22.1.7",
+    buildFile: "ptm.Containerfile",
+    base: "base",
+    parts: [
+      { kind: "node", to: "node" },
+      { kind: "npm", importedBy: ["nodes/ptm"], to: "app/node_modules" },
+      { kind: "files", from: "nodes/ptm", to: "app/nodes/ptm" },
+      { kind: "files", from: "package.json", to: "app/package.json" },
+    ],
+  },
   prometheus: {
     description: "Prometheus, with the files its pages are made of",
     upstream: "docker.io/prom/prometheus:v2.42.0",
