@@ -4,6 +4,7 @@ import { baselineCommand } from "./commands/baseline.ts";
 import { bisectCommand } from "./commands/bisect.ts";
 import { ciCommand } from "./commands/ci.ts";
 import { compareCommand } from "./commands/compare.ts";
+import { crdCommand } from "./commands/crd.ts";
 import { destroyCommand } from "./commands/destroy.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { envCommand } from "./commands/env.ts";
@@ -54,6 +55,7 @@ for (const command of [
   initCommand(start),
   envCommand(start),
   ciCommand(start),
+  crdCommand(start),
 ]) {
   program.addCommand(inheritSettings(command));
 }

@@ -1,8 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { isMap, isPair, LineCounter, parseDocument } from "yaml";
-import type { z } from "zod";
+import { LineCounter, parseDocument } from "yaml";
 import { InputError, type Problem } from "./errors.ts";
 import {
   crossFieldProblems,
@@ -11,7 +10,10 @@ import {
   experimentWarnings,
   type WrittenExperiment,
 } from "./experiment.ts";
-import { experimentJsonSchema, keysAt } from "./json-schema.ts";
+import { type Path, problemsOf, segmentsOf } from "./issues.ts";
+import { experimentJsonSchema } from "./json-schema.ts";
+import { isKeramik, readKeramik } from "./keramik/read.ts";
+import { type Locate, locateIn } from "./positions.ts";
 import { systemNames } from "./systems/index.ts";
 
 /** An experiment, checked and resolved, with what it was made from. */
@@ -21,9 +23,6 @@ export interface LoadedExperiment {
   readonly source: string;
   readonly warnings: readonly Problem[];
 }
-
-type Path = readonly PropertyKey[];
-type Locate = (path: Path) => string | undefined;
 
 /**
  * Reads an experiment from YAML, or from a TypeScript module that exports `experiment`.
@@ -75,8 +74,13 @@ export function defineExperiment(written: WrittenExperiment): Experiment {
   return resolveExperiment(written, () => undefined).experiment;
 }
 
-/** Parses YAML text; `file` is used in messages only. */
+/** Parses YAML text, an experiment or Keramik's resources; `file` is used in messages only. */
 export function parseExperiment(text: string, file: string): LoadedExperiment {
+  if (isKeramik(text)) {
+    const { written, warnings, retell } = readKeramik(text, file);
+    const resolved = resolveExperiment(written, () => file, retell);
+    return { experiment: resolved.experiment, source: text, warnings: [...warnings, ...resolved.warnings] };
+  }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
   if (document.errors.length > 0) {
@@ -88,61 +92,24 @@ export function parseExperiment(text: string, file: string): LoadedExperiment {
       })),
     );
   }
-  const locate: Locate = (path) => {
-    for (let length = path.length; length >= 0; length -= 1) {
-      const offset = offsetOf(document.contents, path.slice(0, length));
-      if (offset !== undefined) {
-        return `${file}:${lines.linePos(offset).line}`;
-      }
-    }
-    return file;
-  };
+  const locate = locateIn(document.contents, lines, file);
   return { ...resolveExperiment(document.toJS(), locate), source: text };
 }
 
-/** Offset of the key (or list item) a path ends at, in the parsed YAML tree. */
-function offsetOf(root: unknown, path: Path): number | undefined {
-  let node: unknown = root;
-  let offset = rangeStart(root);
-  for (const segment of path) {
-    if (isMap(node)) {
-      const pair = node.items.find((item) => isPair(item) && scalarText(item.key) === String(segment));
-      if (pair === undefined) {
-        return undefined;
-      }
-      offset = rangeStart(pair.key);
-      node = pair.value;
-    } else if (typeof node === "object" && node !== null && "items" in node && Array.isArray(node.items)) {
-      node = node.items[Number(segment)];
-      offset = rangeStart(node);
-    } else {
-      return undefined;
-    }
-  }
-  return offset;
-}
-
-function scalarText(node: unknown): string {
-  return typeof node === "object" && node !== null && "value" in node ? String(node.value) : String(node);
-}
-
-function rangeStart(node: unknown): number | undefined {
-  if (typeof node === "object" && node !== null && "range" in node && Array.isArray(node.range)) {
-    const start: unknown = node.range[0];
-    return typeof start === "number" ? start : undefined;
-  }
-  return undefined;
-}
-
-function resolveExperiment(written: unknown, locate: Locate): Pick<LoadedExperiment, "experiment" | "warnings"> {
+/** @param retell Says a problem in the words of the file, where that is not an experiment itself. */
+function resolveExperiment(
+  written: unknown,
+  locate: Locate,
+  retell: (problem: Problem) => Problem = (problem) => problem,
+): Pick<LoadedExperiment, "experiment" | "warnings"> {
   const place = (problem: Problem & { readonly segments?: Path }): Problem => {
     const at = locate(problem.segments ?? segmentsOf(problem.path));
-    return {
+    return retell({
       ...(at === undefined ? {} : { at }),
       path: problem.path,
       rule: problem.rule,
       ...(problem.fix === undefined ? {} : { fix: problem.fix }),
-    };
+    });
   };
   if (typeof written !== "object" || written === null || Array.isArray(written)) {
     throw new InputError([
@@ -151,7 +118,7 @@ function resolveExperiment(written: unknown, locate: Locate): Pick<LoadedExperim
   }
   const result = schemaFor(written, place).safeParse(written, { reportInput: true });
   if (!result.success) {
-    throw new InputError(result.error.issues.flatMap(flattenIssue).map((issue) => place(problemOf(issue))));
+    throw new InputError(problemsOf(result.error, experimentJsonSchema()).map(place));
   }
   const problems = crossFieldProblems(result.data);
   if (problems.length > 0) {
@@ -172,64 +139,4 @@ function schemaFor(written: object, place: (problem: Problem) => Problem) {
     ]);
   }
   return experimentSchemas[known];
-}
-
-type Issue = z.core.$ZodIssue;
-
-/** The issues a reader should see: of a union, those of the one alternative that was evidently meant. */
-function flattenIssue(issue: Issue): Issue[] {
-  if (issue.code !== "invalid_union" || issue.errors.length === 0) {
-    return [issue];
-  }
-  const meant = issue.errors.filter(
-    (errors) => !errors.some((error) => error.code === "unrecognized_keys" || error.path.length === 0),
-  );
-  const [only] = meant;
-  if (meant.length !== 1 || only === undefined) {
-    return [issue];
-  }
-  return only.map((error) => ({ ...error, path: [...issue.path, ...error.path] })).flatMap(flattenIssue);
-}
-
-function problemOf(issue: Issue): Problem & { readonly segments: Path } {
-  if (issue.code === "unrecognized_keys") {
-    const key = issue.keys[0] ?? "";
-    const segments = [...issue.path, key];
-    const known = keysAt(experimentJsonSchema(), issue.path);
-    const unknown = issue.keys.map((name) => `"${name}"`).join(", ");
-    return {
-      segments,
-      path: pathText(segments),
-      rule: `unknown ${issue.keys.length > 1 ? "keys" : "key"} ${unknown}.`,
-      ...(known.length > 0 ? { fix: `Known here: ${known.join(", ")}.` } : {}),
-    };
-  }
-  return { segments: issue.path, path: pathText(issue.path), rule: `${ruleOf(issue)}.` };
-}
-
-function ruleOf(issue: Issue): string {
-  if (issue.input === undefined && issue.code === "invalid_type") {
-    return "it is missing";
-  }
-  const found = typeof issue.input === "object" ? "" : `${JSON.stringify(issue.input)}: `;
-  return issue.code === "too_small" || issue.code === "too_big" || issue.code === "invalid_type"
-    ? `${found}${issue.message}`
-    : issue.message;
-}
-
-function pathText(path: Path): string {
-  return path
-    .map((segment, index) =>
-      typeof segment === "number" ? `[${segment}]` : `${index === 0 ? "" : "."}${String(segment)}`,
-    )
-    .join("");
-}
-
-function segmentsOf(path: string): Path {
-  return path === ""
-    ? []
-    : path
-        .split(/[.[\]]+/)
-        .filter((part) => part !== "")
-        .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
 }
