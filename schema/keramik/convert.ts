@@ -1,6 +1,6 @@
 import type { Problem } from "../errors.ts";
 import type { Path } from "../issues.ts";
-import { type CeramicScenario, ceramicScenarios } from "../systems/ceramic-workload.ts";
+import { type CeramicScenario, type CeramicScenarioName, ceramicScenarios } from "../systems/ceramic-workload.ts";
 import type { KeramikGroup, KeramikNetwork } from "./network.ts";
 import type { KeramikSimulation } from "./simulation.ts";
 
@@ -168,7 +168,7 @@ function standIn(): Load {
 }
 
 function loadOf({ spec }: KeramikSimulation, peers: number): Load {
-  const scenario: CeramicScenario = ceramicScenarios[spec.scenario as keyof typeof ceramicScenarios];
+  const scenario: CeramicScenario = ceramicScenarios[spec.scenario as CeramicScenarioName];
   const workers = scenario.lead === true ? 1 : Math.min(peers, 64);
   const users = spec.runTime === undefined ? spec.users / peers : spec.users;
   const rate = spec.successRequestTarget ?? scenario.target;
