@@ -2,7 +2,7 @@ import { request as httpsRequest, type RequestOptions } from "node:https";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { RunFailure } from "../schema/errors.ts";
 
-export { coreApi, kubeConfigOf, messageOf, serverVersion } from "../targets/kube-client.ts";
+export { coreApi, kubeConfigOf, serverVersion } from "../targets/kube-client.ts";
 
 /** A Service inside the cluster, reached through the API server's proxy: no port-forward, no ingress. */
 export interface ProxiedService {

@@ -3,6 +3,10 @@ import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { KubeConfig } from "@kubernetes/client-node";
 import type { z } from "zod";
+import type { TargetConnection } from "../components/cluster-target.ts";
+import { conductorKey, runToken } from "../components/kubernetes/identity.ts";
+import { namespaceOf } from "../components/simulation.ts";
+import { conductorName, conductorPort } from "../components/workload/conductor.ts";
 import { InputError, RunFailure } from "../schema/errors.ts";
 import {
   fileListSchema,
@@ -12,7 +16,19 @@ import {
   runStatusSchema,
   runTokenHeader,
 } from "../schema/run.ts";
-import { type ProxiedService, proxyGet } from "./cluster-client.ts";
+import { kubeConfigOf, type ProxiedService, proxyGet } from "./cluster-client.ts";
+
+/** The conductor of a run, reached as an experiment's stack says. */
+export function conductorOf(
+  connection: TargetConnection,
+  experiment: string,
+  run: string,
+  rootSecret: string,
+): ConductorClient {
+  const place = { namespace: namespaceOf(experiment), service: conductorName, port: conductorPort };
+  const token = runToken(conductorKey(rootSecret), run);
+  return new ConductorClient(kubeConfigOf(connection), place, { id: run, token });
+}
 
 /** The conductor as the command line sees it. */
 export class ConductorClient {

@@ -1,7 +1,6 @@
 import { createServer, type Socket } from "node:net";
 import { type KubeConfig, PortForward } from "@kubernetes/client-node";
-import { EnvironmentError } from "../schema/errors.ts";
-import { messageOf } from "./cluster-client.ts";
+import { EnvironmentError, messageOf } from "../schema/errors.ts";
 
 /** A port of a pod. */
 export interface PodPort {

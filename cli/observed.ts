@@ -3,7 +3,7 @@ import type { KubeConfig } from "@kubernetes/client-node";
 import { z } from "zod";
 import { partNames, ports } from "../components/observability/names.ts";
 import { type RunSeries, usageSeries } from "../components/observability/queries.ts";
-import { RunFailure } from "../schema/errors.ts";
+import { messageOf, RunFailure } from "../schema/errors.ts";
 import type { Observe } from "../schema/observe.ts";
 import {
   type MetricsFile,
@@ -15,7 +15,7 @@ import {
   tracesKept,
   tracesVersion,
 } from "../schema/observed.ts";
-import { messageOf, proxyGet } from "./cluster-client.ts";
+import { proxyGet } from "./cluster-client.ts";
 
 /** One run as those that watched it know it. */
 interface ObservedRun {

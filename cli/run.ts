@@ -4,16 +4,15 @@ import type { NamedOverlay } from "../analysis/report/figures.ts";
 import { type ReportFormat, writeReports } from "../analysis/report.ts";
 import { analyse } from "../analysis/summary.ts";
 import { renderSummary } from "../analysis/terminal.ts";
-import { conductorKey, runToken } from "../components/kubernetes/identity.ts";
 import { namespaceOf } from "../components/simulation.ts";
-import { conductorName, conductorPort } from "../components/workload/conductor.ts";
+import { conductorName } from "../components/workload/conductor.ts";
 import { runDeadlineSeconds } from "../components/workload/plan.ts";
 import { exitCodes, RunFailure } from "../schema/errors.ts";
 import type { LoadedExperiment } from "../schema/load.ts";
 import type { RunSpec, RunStatus } from "../schema/run.ts";
 import type { Summary, Verdict } from "../schema/summary.ts";
 import { kubeConfigOf } from "./cluster-client.ts";
-import { ConductorClient } from "./collect.ts";
+import { type ConductorClient, conductorOf } from "./collect.ts";
 import { type Console, formatSeconds } from "./console.ts";
 import { describeEnvironment } from "./environment.ts";
 import { describeLive, liveView } from "./live.ts";
@@ -61,9 +60,7 @@ export async function carryOut(request: RunRequest): Promise<RunOutcome> {
     throw new RunFailure(`stack ${stack.name} has no root secret; run \`orrery init\` again`);
   }
   await stack.configure({ run });
-  const kubeconfig = kubeConfigOf(request.target.connection);
-  const place = { namespace: namespaceOf(loaded.experiment.name), service: conductorName, port: conductorPort };
-  const conductor = new ConductorClient(kubeconfig, place, { id: run, token: runToken(conductorKey(rootSecret), run) });
+  const conductor = conductorOf(request.target.connection, loaded.experiment.name, run, rootSecret);
 
   const watching = new AbortController();
   const watcher = watch(request, conductor, watching.signal);
@@ -79,13 +76,15 @@ export async function carryOut(request: RunRequest): Promise<RunOutcome> {
     console.settle();
   }
 
+  const kubeconfig = kubeConfigOf(request.target.connection);
+  const namespace = namespaceOf(loaded.experiment.name);
   const folder = join(request.results, loaded.experiment.name, run);
-  const environment = await describeEnvironment(kubeconfig, place.namespace, request.target);
+  const environment = await describeEnvironment(kubeconfig, namespace, request.target);
   await conductor.collect(folder, {
     "experiment.yaml": loaded.source,
     "environment.json": `${JSON.stringify(environment, null, 2)}\n`,
     ...(await observedFiles(
-      askThrough(kubeconfig, place.namespace),
+      askThrough(kubeconfig, namespace),
       loaded.experiment.observe,
       { run, window: { fromMs: completed.startAtMs ?? completed.nowMs, toMs: completed.nowMs } },
       console.warn,

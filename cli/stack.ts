@@ -11,8 +11,7 @@ import {
   Stack,
   StackNotFoundError,
 } from "@pulumi/pulumi/automation/index.js";
-import { EnvironmentError, RunFailure } from "../schema/errors.ts";
-import { messageOf } from "./cluster-client.ts";
+import { EnvironmentError, messageOf, RunFailure } from "../schema/errors.ts";
 import type { Console } from "./console.ts";
 
 /** The project folder, where Pulumi.yaml and the stacks are. */

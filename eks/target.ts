@@ -1,6 +1,6 @@
 import { EnvironmentError } from "../schema/errors.ts";
 import type { TargetProgram, TargetTraits } from "../targets/module.ts";
-import { contextProvider } from "../targets/program-parts.ts";
+import { clusterProvider } from "../targets/program-parts.ts";
 
 const traits: TargetTraits = {
   name: "eks",
@@ -17,7 +17,7 @@ export const eksProgram: TargetProgram = {
   traits,
   create: async ({ context = "eks-orrery", images, options }) => ({
     ...traits,
-    provider: contextProvider(context),
+    provider: clusterProvider(context),
     arch: options.arch === "arm64" ? "arm64" : "amd64",
     images: (name) => {
       const image = images[name];

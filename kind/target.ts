@@ -1,10 +1,9 @@
 import { access } from "node:fs/promises";
-import * as k8s from "@pulumi/kubernetes";
 import type { ClusterTarget } from "../components/cluster-target.ts";
 import { OrreryHome } from "../local/toolchain/home.ts";
 import { EnvironmentError } from "../schema/errors.ts";
 import type { TargetProgram, TargetTraits } from "../targets/module.ts";
-import { builtImages } from "../targets/program-parts.ts";
+import { builtImages, clusterProvider } from "../targets/program-parts.ts";
 import { contextOf, kindOptionsOf } from "./options.ts";
 import { kindKubeconfig } from "./paths.ts";
 
@@ -35,11 +34,7 @@ export const kindProgram: TargetProgram = {
     });
     return {
       ...traits,
-      provider: new k8s.Provider("cluster", {
-        kubeconfig,
-        context: contextOf(cluster),
-        enableConfigMapMutable: true,
-      }),
+      provider: clusterProvider(contextOf(cluster), kubeconfig),
       images: await builtImages("kind", settings, images, home),
     };
   },

@@ -1,8 +1,7 @@
-import * as k8s from "@pulumi/kubernetes";
 import type { ClusterTarget } from "../components/cluster-target.ts";
 import { EnvironmentError } from "../schema/errors.ts";
 import type { TargetProgram, TargetTraits } from "../targets/module.ts";
-import { builtImages } from "../targets/program-parts.ts";
+import { builtImages, clusterProvider } from "../targets/program-parts.ts";
 import { ingressClassName, storageClassName } from "./cluster/config.ts";
 import { clusterStatus } from "./cluster/index.ts";
 import { OrreryHome } from "./toolchain/home.ts";
@@ -33,11 +32,7 @@ export const localProgram: TargetProgram = {
     }
     return {
       ...traits,
-      provider: new k8s.Provider("cluster", {
-        kubeconfig: cluster.kubeconfigPath,
-        context: cluster.context,
-        enableConfigMapMutable: true,
-      }),
+      provider: clusterProvider(cluster.context, cluster.kubeconfigPath),
       serviceCidr: cluster.serviceCidr,
       images: await builtImages("local", settings, images, home),
     };

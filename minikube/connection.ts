@@ -1,8 +1,8 @@
 import type { TargetConnection } from "../components/cluster-target.ts";
-import { EnvironmentError } from "../schema/errors.ts";
+import { EnvironmentError, messageOf } from "../schema/errors.ts";
 import { imagesToLoad } from "../targets/built-images.ts";
 import { dockerEngine } from "../targets/docker.ts";
-import { kubeConfigOf, messageOf, serverVersion } from "../targets/kube-client.ts";
+import { kubeConfigOf, serverVersion } from "../targets/kube-client.ts";
 import { defaultKubeconfig } from "../targets/kubeconfig.ts";
 import type { Preparing, TargetModule, TargetSettings } from "../targets/module.ts";
 import * as minikube from "./cli.ts";

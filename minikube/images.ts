@@ -1,6 +1,5 @@
 import type { BuiltImage } from "../images/build.ts";
-import { EnvironmentError } from "../schema/errors.ts";
-import { messageOf } from "../targets/kube-client.ts";
+import { EnvironmentError, messageOf } from "../schema/errors.ts";
 import type { Preparing } from "../targets/module.ts";
 import * as minikube from "./cli.ts";
 

@@ -1,5 +1,5 @@
 import type { TargetProgram, TargetTraits } from "../targets/module.ts";
-import { builtImages, contextProvider } from "../targets/program-parts.ts";
+import { builtImages, clusterProvider } from "../targets/program-parts.ts";
 
 const traits: TargetTraits = {
   name: "minikube",
@@ -17,7 +17,7 @@ export const minikubeProgram: TargetProgram = {
   traits,
   create: async (settings, images) => ({
     ...traits,
-    provider: contextProvider(settings.context ?? "orrery"),
+    provider: clusterProvider(settings.context ?? "orrery"),
     images: await builtImages("minikube", settings, images),
   }),
 };

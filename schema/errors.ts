@@ -61,3 +61,12 @@ export const exitCodes = {
   inconclusive: 5,
   interrupted: 130,
 } as const;
+
+/** What went wrong, with what it came from. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) {
+    return String(error);
+  }
+  const own = error.message === "" && "code" in error ? String(error.code) : error.message;
+  return error.cause === undefined ? own : `${own} (${messageOf(error.cause)})`;
+}

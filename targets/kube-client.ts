@@ -1,6 +1,6 @@
 import { CoreV1Api, KubeConfig, VersionApi } from "@kubernetes/client-node";
 import type { TargetConnection } from "../components/cluster-target.ts";
-import { EnvironmentError } from "../schema/errors.ts";
+import { EnvironmentError, messageOf } from "../schema/errors.ts";
 
 /** A kubeconfig context, checked to exist. */
 export function kubeConfigOf(connection: TargetConnection): KubeConfig {
@@ -40,7 +40,3 @@ export async function serverVersion(config: KubeConfig): Promise<string> {
 }
 
 export const coreApi = (config: KubeConfig): CoreV1Api => config.makeApiClient(CoreV1Api);
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

@@ -5,9 +5,12 @@ import { EnvironmentError } from "../schema/errors.ts";
 import { defaultKubeconfig } from "./kubeconfig.ts";
 import type { TargetSettings } from "./module.ts";
 
-/** The provider of a context of the kubeconfig in use. */
-export function contextProvider(context: string): k8s.Provider {
-  return new k8s.Provider("cluster", { kubeconfig: defaultKubeconfig(), context, enableConfigMapMutable: true });
+/**
+ * The provider of a cluster, by default that of a context of the kubeconfig in use. ConfigMaps are changed in place: a
+ * longer peer list must replace nothing, and previews of pull requests count on it (ci/force-new.ts).
+ */
+export function clusterProvider(context: string, kubeconfig: string = defaultKubeconfig()): k8s.Provider {
+  return new k8s.Provider("cluster", { kubeconfig, context, enableConfigMapMutable: true });
 }
 
 /** Images built on this machine and brought into the cluster, unless the settings name another reference. */

@@ -1,14 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { serve } from "@hono/node-server";
 import { z } from "zod";
-import { exitCodes } from "../schema/errors.ts";
+import { exitCodes, messageOf } from "../schema/errors.ts";
 import { inCluster, Kubernetes, type KubernetesAccess } from "./conductor/kubernetes.ts";
 import { Runs } from "./conductor/runs.ts";
 import { createServer } from "./conductor/server.ts";
 import { parseRunKey } from "./conductor/token.ts";
 import { systemClock } from "./core/clock.ts";
 import { loadConnector } from "./core/connector.ts";
-import { log, messageOf } from "./core/log.ts";
+import { log } from "./core/log.ts";
 
 const environmentSchema = z.object({
   ORRERY_DATA_DIR: z.string().min(1),

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
-import { exitCodes } from "../schema/errors.ts";
+import { exitCodes, messageOf } from "../schema/errors.ts";
 import { runSpecSchema } from "../schema/run.ts";
-import { log, messageOf } from "./core/log.ts";
+import { log } from "./core/log.ts";
 import { runWorker, type WorkerTask } from "./core/worker.ts";
 
 const environmentSchema = z.object({

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type DuckDBConnection, DuckDBInstance, type DuckDBValue, StatementType } from "@duckdb/node-api";
-import { InputError } from "../../schema/errors.ts";
+import { InputError, messageOf } from "../../schema/errors.ts";
 import { eventColumns, replicationColumns, type WorkerResult } from "../../schema/results.ts";
 import { clockDriftMs } from "../checks/clock.ts";
 import { failedOf } from "../merge.ts";
@@ -200,8 +200,6 @@ function plain(value: DuckDBValue | unknown): unknown {
   }
   return Array.isArray(value) ? value.map(plain) : value;
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function badQuery(why: string): InputError {
   const tables = Object.keys(sqlTables).join(", ");

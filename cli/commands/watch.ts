@@ -1,13 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
 import { createLogUpdate } from "log-update";
-import { conductorKey, runToken } from "../../components/kubernetes/identity.ts";
-import { namespaceOf } from "../../components/simulation.ts";
-import { conductorName, conductorPort } from "../../components/workload/conductor.ts";
 import { InputError, RunFailure } from "../../schema/errors.ts";
 import type { RunSpec } from "../../schema/run.ts";
-import { kubeConfigOf } from "../cluster-client.ts";
-import { ConductorClient } from "../collect.ts";
+import { type ConductorClient, conductorOf } from "../collect.ts";
 import { describeLive, type LiveView, liveView, renderLive } from "../live.ts";
 import { type CommonOptions, findStack, onlyStack, type Session, targetCommand } from "../session.ts";
 import type { ExperimentStack } from "../stack.ts";
@@ -45,11 +41,7 @@ async function runOf(stack: ExperimentStack): Promise<ConductorClient> {
   }
   const connection = await existingConnection({ target, context, options });
   const experiment = stack.name.slice(0, -`-${target}`.length);
-  const place = { namespace: namespaceOf(experiment), service: conductorName, port: conductorPort };
-  return new ConductorClient(kubeConfigOf(connection), place, {
-    id: run,
-    token: runToken(conductorKey(rootSecret), run),
-  });
+  return conductorOf(connection, experiment, run, rootSecret);
 }
 
 /** Where a view is shown. */

@@ -1,6 +1,6 @@
 import { EnvironmentError } from "../../schema/errors.ts";
 import type { TargetProgram, TargetTraits } from "../module.ts";
-import { contextProvider } from "../program-parts.ts";
+import { clusterProvider } from "../program-parts.ts";
 
 const traits: TargetTraits = {
   name: "context",
@@ -23,7 +23,7 @@ export const contextProgram: TargetProgram = {
     }
     return {
       ...traits,
-      provider: contextProvider(context),
+      provider: clusterProvider(context),
       images: (name) => {
         const image = images[name];
         if (image !== undefined) return image;

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../../schema/errors.ts";
 import { type ConductorResult, conductorResultSchema, conductorResultVersion } from "../../schema/results.ts";
 import { type FaultEvidence, type Progress, type RunSpec, type RunStatus, runSpecSchema } from "../../schema/run.ts";
 import type { ConnectorModule } from "../core/connector.ts";
-import { log, messageOf } from "../core/log.ts";
+import { log } from "../core/log.ts";
 import { carryOut, unseen } from "./faults/fault.ts";
 import { faultKinds } from "./faults/kinds.ts";
 import type { Kubernetes } from "./kubernetes.ts";

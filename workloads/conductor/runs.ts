@@ -1,4 +1,5 @@
-import { log, messageOf } from "../core/log.ts";
+import { messageOf } from "../../schema/errors.ts";
+import { log } from "../core/log.ts";
 import { Run, type RunSurroundings } from "./run.ts";
 import { RunStore } from "./store.ts";
 

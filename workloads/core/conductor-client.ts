@@ -3,9 +3,10 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent, type Dispatcher, request } from "undici";
+import { messageOf } from "../../schema/errors.ts";
 import { joinReplySchema, type Progress, runTokenHeader, timeReplySchema } from "../../schema/run.ts";
 import { systemClock } from "./clock.ts";
-import { log, messageOf } from "./log.ts";
+import { log } from "./log.ts";
 
 /** The conductor refused or could not be reached for as long as it makes sense to try. */
 export class ConductorError extends Error {

@@ -1,9 +1,10 @@
+import { messageOf } from "../../schema/errors.ts";
 import type { WorkerResult } from "../../schema/results.ts";
 import { type Clock, sleepUntil } from "./clock.ts";
 import type { ConductorClient } from "./conductor-client.ts";
 import { EventLoopWatch } from "./health.ts";
 import { emptyHistogram, recordUs, summaryMs } from "./histogram.ts";
-import { log, messageOf } from "./log.ts";
+import { log } from "./log.ts";
 
 const pauseUs = 10_000;
 /** The load must find the event loop free. */

@@ -6,12 +6,3 @@ export function log(
 ): void {
   process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })}\n`);
 }
-
-/** What went wrong, with what it came from. */
-export function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) {
-    return String(error);
-  }
-  const own = error.message === "" && "code" in error ? String(error.code) : error.message;
-  return error.cause === undefined ? own : `${own} (${messageOf(error.cause)})`;
-}

@@ -1,9 +1,10 @@
+import { messageOf } from "../../schema/errors.ts";
 import type { ReplicationResult } from "../../schema/results.ts";
 import type { RunSpec } from "../../schema/run.ts";
 import { type Clock, sleepUntil } from "./clock.ts";
 import type { Connector, FeedDelivery } from "./connector.ts";
 import type { Completed } from "./load.ts";
-import { log, messageOf } from "./log.ts";
+import { log } from "./log.ts";
 import { MemberWatch, type Sighting } from "./member-watch.ts";
 import { ReplicationLog } from "./replication-log.ts";
 

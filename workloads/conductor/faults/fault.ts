@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../../../schema/errors.ts";
 import type { FaultEvidence, PlannedFault, RunSpec } from "../../../schema/run.ts";
 import type { ConnectorModule } from "../../core/connector.ts";
-import { log, messageOf } from "../../core/log.ts";
+import { log } from "../../core/log.ts";
 import type { Kubernetes, Pod } from "../kubernetes.ts";
 import { RoleWatch } from "./roles.ts";
 import { findVictims } from "./victims.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { messageOf } from "../../core/log.ts";
+import { messageOf } from "../../../schema/errors.ts";
 import type { Pod } from "../kubernetes.ts";
 import { type Evidence, type FaultKind, type FaultScene, observe } from "./fault.ts";
 import type { RoleWatch } from "./roles.ts";
