@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import type { Endpoint, FaultEvidence, PlannedFault, RunSpec } from "../../../schema/run.ts";
-import { carryOut, type FaultScene } from "../../../workloads/conductor/faults/fault.ts";
+import { carryOut } from "../../../workloads/conductor/faults/fault.ts";
 import { pause } from "../../../workloads/conductor/faults/pause.ts";
+import type { FaultScene } from "../../../workloads/conductor/faults/scene.ts";
 import type { CommandEnd, Pod } from "../../../workloads/conductor/kubernetes.ts";
 import type { Member } from "../../../workloads/core/connector.ts";
 

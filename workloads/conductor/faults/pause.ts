@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../../schema/errors.ts";
 import type { Pod } from "../kubernetes.ts";
-import { type Evidence, type FaultKind, type FaultScene, observe } from "./fault.ts";
 import type { RoleWatch } from "./roles.ts";
+import { type Evidence, type FaultKind, type FaultScene, observe } from "./scene.ts";
 
 const pollMs = 20;
 /** An exec session is set up and torn down within this, beyond the pause itself. */

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Endpoint, PlannedFault } from "../../../schema/run.ts";
 import { seededRandom } from "../../core/random.ts";
-import type { FaultScene, FaultTimes } from "./fault.ts";
 import type { RoleWatch } from "./roles.ts";
+import type { FaultScene, FaultTimes } from "./scene.ts";
 
 export interface Victim {
   readonly endpoint: Endpoint;
