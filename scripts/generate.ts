@@ -1,11 +1,13 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { resultsMarkdown } from "../analysis/sql/document.ts";
 import { experimentJsonSchema } from "../schema/json-schema.ts";
+import { compileContract } from "./solidity.ts";
 
 /** Writes the files that are made from others; with `--check` it only says whether they are fresh. */
 const generated = new Map([
   ["schema/experiment.schema.json", `${JSON.stringify(experimentJsonSchema(), null, 2)}\n`],
   ["docs/results.md", resultsMarkdown()],
+  ["nodes/racecourse/contracts/Racecourse.json", await compileContract("nodes/racecourse/contracts/Racecourse.sol")],
 ]);
 
 const stale: string[] = [];
