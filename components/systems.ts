@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { ExperimentOf } from "../schema/experiment.ts";
 import type { SystemName } from "../schema/systems/index.ts";
+import { CeramicNetwork } from "./ceramic/ceramic.ts";
 import type { ClusterTarget } from "./cluster-target.ts";
 import type { NamespaceHandle } from "./kubernetes/namespace.ts";
 import { KvNetwork } from "./kv/kv.ts";
@@ -26,6 +27,7 @@ type CreateNetwork<Name extends SystemName> = (
 
 /** The component of each system. Adding a system is a line here and a line in schema/systems/index.ts. */
 const networks: { readonly [Name in SystemName]: CreateNetwork<Name> } = {
+  ceramic: (name, args, opts) => new CeramicNetwork(name, args, opts).handle,
   kv: (name, { experiment, ...args }, opts) =>
     new KvNetwork(name, { ...args, experiment: experiment.name, network: experiment.network }, opts).handle,
 };

@@ -7,6 +7,7 @@ import type { OrreryHome } from "../local/toolchain/home.ts";
 import { unpackPackages } from "../local/toolchain/packages.ts";
 import { cargoBuild } from "./cargo.ts";
 import { packagesImportedBy } from "./npm-packages.ts";
+import { placeProject, projectFingerprint } from "./npm-project.ts";
 import type { ImageName, ImagePart } from "./table.ts";
 
 /** What the parts of images are found with. */
@@ -54,6 +55,8 @@ export async function fingerprint(part: ImagePart, context: PartContext): Promis
       const packages = await packagesImportedBy(root, part.importedBy);
       return packages.map(({ folder, version }) => `${folder}@${version}`).join(" ");
     }
+    case "npm-project":
+      return await projectFingerprint(part, root);
     case "node":
       return await hashTree(join(root, "node_modules/node/package.json")); // holds the version
     case "distribution":
@@ -93,6 +96,8 @@ export async function place(part: ImagePart, folder: string, context: PartContex
         });
       }
       return;
+    case "npm-project":
+      return await placeProject(part, to, context);
     case "node":
       return await cp(join(root, "node_modules/node/bin/node"), to);
     case "distribution": {

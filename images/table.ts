@@ -1,4 +1,5 @@
 import { kindNodeImage } from "../local/toolchain/versions.ts";
+import type { NpmProject } from "./npm-project.ts";
 
 /** One thing an image is made of; `to` is its place in the build context. */
 export type ImagePart =
@@ -14,6 +15,8 @@ export type ImagePart =
   | { readonly kind: "files"; readonly from: string; readonly to: string }
   /** The npm packages that the TypeScript files of some folders import, with all they depend on. */
   | { readonly kind: "npm"; readonly importedBy: readonly string[]; readonly to: string }
+  /** The packages of an npm project of its own, for programs that are not this project's. */
+  | ({ readonly kind: "npm-project"; readonly to: string } & NpmProject)
   /** The Node.js binary of the npm package `node`. */
   | { readonly kind: "node"; readonly to: string }
   /** The files of distribution packages, without documentation and without the paths in `except`. */
@@ -157,6 +160,29 @@ export const images = {
     base: "base",
     parts: [{ kind: "tool", program: "jaeger", to: "jaeger" }],
   },
+  ceramic: {
+    description: "js-ceramic, and what prepares a peer before it starts",
+    buildFile: "ceramic.Containerfile",
+    base: "base",
+    parts: [
+      { kind: "node", to: "node" },
+      {
+        kind: "npm-project",
+        project: "images/ceramic",
+        rebuild: ["sqlite3"],
+        except: ["aws-sdk/dist", "sqlite3/deps", "classic-level/deps", "typescript"],
+        to: "app/node_modules",
+      },
+      { kind: "files", from: "nodes/ceramic", to: "app" },
+    ],
+  },
+  kubo: {
+    description: "kubo: blocks and pubsub below js-ceramic",
+    upstream: "docker.io/ipfs/kubo:v0.39.0",
+    buildFile: "kubo.Containerfile",
+    base: "base",
+    parts: [{ kind: "tool", program: "kubo", to: "ipfs" }],
+  },
   "kind-parts": {
     description: "control plane, DNS, network and storage of kind-node, in one image",
     upstream: "the images that registry.k8s.io/kube-apiserver:v1.34.4 and its like are",
@@ -201,7 +227,11 @@ export const images = {
 } as const satisfies Record<string, ImageSpec>;
 
 /** Images that are in no package registry: they can only be pulled. */
-export const pulledImages: Readonly<Record<string, string>> = { grafana: "docker.io/grafana/grafana:12.3.0" };
+export const pulledImages: Readonly<Record<string, string>> = {
+  "ceramic-one": "public.ecr.aws/r5b3e0r5/3box/ceramic-one:latest",
+  grafana: "docker.io/grafana/grafana:12.3.0",
+  postgres: "docker.io/library/postgres:15-alpine",
+};
 
 /** Name of an image of the table. */
 export type ImageName = keyof typeof images;

@@ -1,6 +1,7 @@
 import type { TargetConnection } from "../components/cluster-target.ts";
 import { buildImages, requireCompilers, toolsIn } from "../images/build.ts";
 import { EnvironmentError } from "../schema/errors.ts";
+import { imagesNamedIn } from "../schema/named-images.ts";
 import { coreApi, kubeConfigOf } from "../targets/kube-client.ts";
 import type { TargetModule } from "../targets/module.ts";
 import { type ClusterInfo, clusterStatus, clusterUp, importImages } from "./cluster/index.ts";
@@ -16,7 +17,13 @@ export const localModule: TargetModule = {
       : [{ path: "--context", rule: "target local has a context of its own.", fix: "Leave out --target local." }]),
     ...(Object.keys(images).length === 0
       ? []
-      : [{ path: "--image", rule: "target local runs the images built here.", fix: "Set network.image instead." }]),
+      : [
+          {
+            path: "--image",
+            rule: "target local runs the images built here.",
+            fix: "Set image in the network section instead.",
+          },
+        ]),
   ],
   complete: (settings) => settings,
   find: async () => {
@@ -33,7 +40,7 @@ export const localModule: TargetModule = {
     const images = await buildImages(home, tools, names, options);
     await importImages(home, cluster, images, options);
     const connection = connectionOf(cluster);
-    await requireImage(connection, experiment.network.image);
+    for (const image of imagesNamedIn(experiment.network)) await requireImage(connection, image);
     return {
       connection,
       networkPolicyEnforced: false,
@@ -51,16 +58,13 @@ const connectionOf = (cluster: ClusterInfo): TargetConnection => ({
 });
 
 /** The local cluster can reach no registry: an image the experiment names must be in it already. */
-async function requireImage(connection: TargetConnection, image: string | undefined): Promise<void> {
-  if (image === undefined) {
-    return;
-  }
+async function requireImage(connection: TargetConnection, image: string): Promise<void> {
   const nodes = await coreApi(kubeConfigOf(connection)).listNode();
   const present = nodes.items.flatMap((node) => node.status?.images ?? []).flatMap((found) => found.names ?? []);
   if (!present.includes(image)) {
     throw new EnvironmentError(
-      `The image ${image} (network.image) is not in the local cluster, which cannot reach a registry.`,
-      "Remove network.image to use the one built here, or run on a cluster that can pull it: --context <name>.",
+      `The image ${image} (network section) is not in the local cluster, which cannot reach a registry.`,
+      "Leave it out to use the one built here, or run on a cluster that can pull it: --context <name>.",
     );
   }
 }

@@ -1,6 +1,7 @@
 import type { Histogram } from "hdr-histogram-js";
 import type { RunRecord } from "../../schema/comparison.ts";
 import type { Experiment } from "../../schema/experiment.ts";
+import { withoutImages } from "../../schema/named-images.ts";
 import type { Environment, WorkerResult } from "../../schema/results.ts";
 import type { Summary } from "../../schema/summary.ts";
 import { analyseRun } from "../summary.ts";
@@ -53,11 +54,10 @@ function valuesOf({ metrics, faults }: Summary): RunRecord["values"] {
   return { ...metrics, ...(endless ? { failover: null } : {}) };
 }
 
-/** The experiment by path, without what may differ: names, seed, what is wanted of it, and the image under test. */
+/** The experiment by path, without what may differ: names, seed, what is wanted of it, and the images under test. */
 function experimentConditions(experiment: Experiment): Record<string, string> {
   const { schema: _version, name: _name, seed: _seed, objectives: _wanted, ...rest } = experiment;
-  const { image: _image, ...network } = rest.network;
-  return flatten({ ...rest, network });
+  return flatten({ ...rest, network: withoutImages(rest.network) });
 }
 
 function flatten(value: unknown, path = ""): Record<string, string> {

@@ -88,6 +88,8 @@ const collectorVersion = "0.155.0";
 /** One release of Jaeger has two numbers: that of the Go module, and that of the program of today. */
 const jaegerModuleVersion = "1.76.0";
 const jaegerVersion = "2.13.0";
+const kuboVersion = "0.39.0";
+const kuboRelease = `https://github.com/ipfs/kubo/releases/download/v${kuboVersion}`;
 const kindVersion = "0.30.0";
 /** What kubeadm of this Kubernetes asks for. */
 const kubeadmEtcdVersion = "3.6.5";
@@ -367,6 +369,36 @@ export const tools = {
         output: "ingress-controller",
         ldflags: ["-s", "-w"],
         sources: ["toolchain/cmd/ingress-controller"],
+      },
+    ],
+  },
+  /** Named as the project is: `ipfs`, its own name for the program, is a common one. */
+  kubo: {
+    version: kuboVersion,
+    linuxOnly: true,
+    onDemand: true,
+    programs: ["kubo"],
+    neverFromPath: true,
+    probe: {
+      program: "kubo",
+      args: ["version", "--number"],
+      pattern: /(\d+\.\d+\.\d+)/,
+      accepted: { min: kuboVersion },
+    },
+    release: [
+      {
+        url: (platform) => `${kuboRelease}/kubo_v${kuboVersion}_${system(platform)}-${goArch(platform)}.tar.gz`,
+        content: { kind: "tar.gz", programs: { kubo: "kubo/ipfs" } },
+        checksums: () => `https://api.github.com/repos/ipfs/kubo/releases/tags/v${kuboVersion}`,
+      },
+    ],
+    build: [
+      {
+        module: "toolchain/kubo",
+        package: "github.com/ipfs/kubo/cmd/ipfs",
+        output: "kubo",
+        ldflags: ["-s", "-w"],
+        sources: [],
       },
     ],
   },

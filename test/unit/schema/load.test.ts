@@ -78,7 +78,7 @@ workload:
     ["a key twice", `${good}name: other\n`, /not valid YAML: .*unique/],
     ["no mapping", "- 1\n", /is a mapping/],
     ["no system", good.replace("{system: kv}", "{}"), /x\.yaml:3 network\.system: no system is named/],
-    ["a system nobody knows", good.replace("system: kv", "system: etcd"), /no system "etcd".*Write one of kv/],
+    ["a system nobody knows", good.replace("system: kv", "system: etcd"), /no system "etcd".*Write one of .*\bkv/],
     ["a newer version", good.replace("orrery/v1", "orrery/v9"), /"orrery\/v9" is not a version/],
     ["an unknown operation", good.replace("put: 1", "push: 1"), /unknown key "push"|push/],
     ["no operation", good.replace("{put: 1, get: 9}", "{}"), /name at least one operation/],

@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { loadExperiment } from "../../../schema/load.ts";
 import { sampleGraph } from "../../../stacks/sample.ts";
 import { capacityChecks, type NodeRoom, type PodNeed, place, type Room } from "../../../targets/capacity.ts";
 import { needsOf, requestsOf } from "../../../targets/needs.ts";
+import { loadExample } from "../../support/experiments.ts";
 
 const gibi = 2 ** 30;
-const { experiment } = await loadExperiment("examples/kv.yaml");
+const experiment = await loadExample("kv", "kv.yaml");
 const needs = needsOf(await sampleGraph(experiment, { run: "sample" }));
 const room: Room = {
   version: "v1.34.4",
