@@ -120,6 +120,17 @@ export const images = {
       { kind: "files", from: "package.json", to: "app/package.json" },
     ],
   },
+  racecourse: {
+    description: "web app of the quorum network: races on the chain",
+    buildFile: "racecourse.Containerfile",
+    base: "base",
+    parts: [
+      { kind: "node", to: "node" },
+      { kind: "npm", importedBy: ["nodes/racecourse"], to: "app/node_modules" },
+      { kind: "files", from: "nodes/racecourse", to: "app/nodes/racecourse" },
+      { kind: "files", from: "package.json", to: "app/package.json" },
+    ],
+  },
   prometheus: {
     description: "Prometheus, with the files its pages are made of",
     upstream: "docker.io/prom/prometheus:v2.42.0",

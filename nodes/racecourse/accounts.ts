@@ -9,20 +9,18 @@ export interface Accounts {
 }
 
 /**
- * Derives the accounts from a key file's text: HKDF-SHA256 (RFC 5869) with the project's salt, one label per account.
- * Every replica that holds the same key has the same accounts.
+ * Derives the accounts from a key file's text as keys of a group are derived everywhere in the project: HKDF-SHA256
+ * (RFC 5869), one label per account; number 0 deploys, the others play. Every replica that holds the same key has the
+ * same accounts, and whoever makes the chain can give them a balance.
  *
  * @throws Error when the text is not 32 bytes in hex; the text is not repeated
  */
 export function accountsFrom(keyText: string, players: number): Accounts {
   const hex = keyText.trim();
   if (!/^[0-9a-f]{64}$/.test(hex)) throw new Error("the key file does not hold 32 bytes in lower-case hex");
-  const account = (label: string): Wallet => {
-    const key = Buffer.from(hkdfSync("sha256", Buffer.from(hex, "hex"), "orrery/v1", `racecourse/${label}`, 32));
-    return new Wallet(new SigningKey(key));
+  const account = (number: number): Wallet => {
+    const info = `racecourse/${number}/secp256k1`;
+    return new Wallet(new SigningKey(Buffer.from(hkdfSync("sha256", Buffer.from(hex, "hex"), "orrery/v1", info, 32))));
   };
-  return {
-    deployer: account("deployer"),
-    players: Array.from({ length: players }, (_, index) => account(`player/${index}`)),
-  };
+  return { deployer: account(0), players: Array.from({ length: players }, (_, index) => account(index + 1)) };
 }
