@@ -126,7 +126,11 @@ function nodeRow({ name, up, problem, role, height, peers, client }) {
     { text: role ?? "–" },
     { text: height === undefined ? "–" : format.format(height), figures: true },
     { text: peers === undefined ? "–" : `${peers}`, figures: true },
-    { text: client === undefined ? (problem ?? "–") : client.split("/").slice(0, 2).join("/"), title: client, className: "wrap" },
+    {
+      text: client === undefined ? (problem ?? "–") : client.split("/").slice(0, 2).join("/"),
+      title: client,
+      className: "wrap",
+    },
   ];
 }
 
