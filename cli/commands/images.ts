@@ -1,8 +1,9 @@
-import { stat } from "node:fs/promises";
-import { relative } from "node:path";
+import { mkdir, stat, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { Command } from "commander";
 import { type BuiltImage, buildImages, imageReferences, toolsIn } from "../../images/build.ts";
 import { pushImages, type Registry, verifyImages } from "../../images/registry.ts";
+import { softwareBill } from "../../images/sbom.ts";
 import { type ImageSpec, images, isImageName } from "../../images/table.ts";
 import { clusterStatus, importImages } from "../../local/cluster/index.ts";
 import { OrreryHome } from "../../local/toolchain/home.ts";
@@ -10,6 +11,7 @@ import { imageTools, resolveTools, type Tools } from "../../local/toolchain/tool
 import { EnvironmentError, exitCodes, InputError } from "../../schema/errors.ts";
 import { formatBytes } from "../../schema/units.ts";
 import type { CommonOptions, Session } from "../session.ts";
+import { projectFolder } from "../stack.ts";
 
 interface RegistryFlags extends CommonOptions {
   readonly insecure?: boolean;
@@ -17,13 +19,14 @@ interface RegistryFlags extends CommonOptions {
 
 type Start = (options: CommonOptions) => Session;
 
-/** `orrery images ls|build|load|push|verify`: what runs in a cluster. */
+/** `orrery images ls|build|load|sbom|push|verify`: what runs in a cluster. */
 export function imagesCommand(start: Start): Command {
   return new Command("images")
     .description("the images of this project: tags are hashes of what goes in, so the same tag is the same content")
     .addCommand(listCommand(start))
     .addCommand(buildCommand(start))
     .addCommand(loadCommand(start))
+    .addCommand(billCommand(start))
     .addCommand(pushCommand(start))
     .addCommand(verifyCommand(start));
 }
@@ -91,6 +94,26 @@ function loadCommand(start: Start): Command {
       await importImages(home, cluster, built, preparing(session));
       session.console.settle();
       session.console.result(built.map(({ reference }) => reference).join("\n"), built);
+    });
+}
+
+function billCommand(start: Start): Command {
+  return verb("sbom", "build them and write what is in them: a CycloneDX document for each")
+    .argument("[names...]", "names of images; all that pods of experiments run when none is named")
+    .option("-o, --output <folder>", "where to write <image>.cdx.json", ".")
+    .action(async (names: string[], options: CommonOptions & { readonly output: string }) => {
+      const session = start(options);
+      const { built, home } = await build(names, session);
+      await mkdir(options.output, { recursive: true });
+      const context = { home, root: projectFolder, signal: session.signals.command };
+      const files: string[] = [];
+      for (const image of built) {
+        const file = join(options.output, `${image.name}.cdx.json`);
+        await writeFile(file, await softwareBill(image, context));
+        files.push(file);
+      }
+      session.console.settle();
+      session.console.result(files.join("\n"), files);
     });
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { chmod, lstat, mkdir, readdir, readFile, realpath, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { z } from "zod";
 import { EnvironmentError } from "../../schema/errors.ts";
 import { downloadPackages, hasApt, type PackageContext, unpackArchives } from "./apt.ts";
 import { freshFolder, lookUp, type Manifest, seal } from "./cache.ts";
@@ -72,7 +73,7 @@ export async function unpackPackages(
 ): Promise<string> {
   const context: PackageContext = { home, progress: options.progress ?? silentProgress, signal: options.signal };
   const sorted = [...new Set(names)].sort();
-  const key = shortHash([await distribution(), process.arch, ...sorted]);
+  const key = shortHash([packageList, await distribution(), process.arch, ...sorted]);
   const folder = join(home.sysroots, `sysroot-${key}`);
   const root = join(folder, "root");
   await home.prepare();
@@ -85,6 +86,7 @@ export async function unpackPackages(
       await freshFolder(folder);
       await mkdir(root);
       await unpackArchives(own, root, { signal: context.signal, withCLibrary: true });
+      await writeFile(join(folder, packageList), `${JSON.stringify(await describeArchives(own), null, 2)}\n`);
       const version = await packageVersion(own);
       const verified = "signed package lists of the distribution";
       await seal(folder, { name: sorted.join(" "), version, source: "package", verified, programs: {} });
@@ -92,6 +94,25 @@ export async function unpackPackages(
     },
     { signal: context.signal },
   );
+}
+
+/** Kept beside the files of {@link unpackPackages}. */
+const packageList = "packages.json";
+
+const packageListSchema = z.array(z.object({ name: z.string(), version: z.string() }));
+
+/** Names and versions of the packages in a folder that {@link unpackPackages} returned. */
+export async function unpackedPackages(root: string): Promise<z.output<typeof packageListSchema>> {
+  return packageListSchema.parse(JSON.parse(await readFile(join(dirname(root), packageList), "utf8")));
+}
+
+async function describeArchives(archives: readonly string[]): Promise<z.output<typeof packageListSchema>> {
+  const described = [];
+  for (const archive of archives) {
+    const [name = "", version = ""] = (await run("dpkg-deb", ["--show", archive])).trim().split("\t");
+    described.push({ name, version });
+  }
+  return described.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** Distribution and release, for example `debian 12`; packages of another release are other packages. */

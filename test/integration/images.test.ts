@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -69,6 +69,24 @@ describe.skipIf(!cluster.available)("images and a registry", () => {
     const outcome = await orrery(["images", "verify", prefix, "pause", "shell", "--insecure"], cluster.environment());
     expect(outcome.code, outcome.stderr).toBe(1);
     expect(outcome.stdout).toMatch(/^different {2}.*pause:.*\nsame {2}.*shell:/);
+  });
+
+  test("the bill of an image names its packages with versions, and is the same twice", async () => {
+    const write = async (output: string) => {
+      const outcome = await orrery(["images", "sbom", "driver", "-o", output], cluster.environment());
+      expect(outcome.code, outcome.stderr).toBe(0);
+      return await readFile(join(output, "driver.cdx.json"), "utf8");
+    };
+    const text = await write(join(folder, "bill"));
+    expect(await write(join(folder, "again"))).toBe(text);
+    const bill = JSON.parse(text);
+    expect(bill).toMatchObject({ bomFormat: "CycloneDX", specVersion: "1.6" });
+    const urls: string[] = bill.components.map(({ purl }: { purl: string }) => purl);
+    const { dependencies, devDependencies } = JSON.parse(await readFile("package.json", "utf8"));
+    expect(urls).toContain(`pkg:npm/zod@${dependencies.zod}`);
+    expect(urls).toContain(`pkg:generic/node@${devDependencies.node}`);
+    expect(urls).toContainEqual(expect.stringMatching(/^pkg:deb\/\w+\/libc6@\d/)); // of the base image
+    expect(urls.filter((url) => url.startsWith("pkg:npm/vitest"))).toEqual([]);
   });
 
   test("a registry that is not there is one clear error", async () => {
