@@ -6,6 +6,7 @@ import type { ClusterTarget } from "./cluster-target.ts";
 import type { NamespaceHandle } from "./kubernetes/namespace.ts";
 import { KvNetwork } from "./kv/kv.ts";
 import type { NetworkHandle } from "./network-handle.ts";
+import { QuorumNetwork } from "./quorum/quorum.ts";
 import type { TelemetryHandle } from "./telemetry.ts";
 
 /** What every network component is given. */
@@ -30,6 +31,10 @@ const networks: { readonly [Name in SystemName]: CreateNetwork<Name> } = {
   ceramic: (name, args, opts) => new CeramicNetwork(name, args, opts).handle,
   kv: (name, { experiment, ...args }, opts) =>
     new KvNetwork(name, { ...args, experiment: experiment.name, network: experiment.network }, opts).handle,
+  quorum: (name, { experiment, ...args }, opts) => {
+    const { name: instance, network, seed } = experiment;
+    return new QuorumNetwork(name, { ...args, experiment: instance, network, seed }, opts).handle;
+  },
 };
 
 /** Builds the network of whatever system the experiment describes. */

@@ -194,6 +194,32 @@ export const images = {
     base: "base",
     parts: [{ kind: "tool", program: "kubo", to: "ipfs" }],
   },
+  goquorum: {
+    description: "GoQuorum: geth and bootnode",
+    upstream: "docker.io/quorumengineering/quorum:22.7.4",
+    buildFile: "geth.Containerfile",
+    base: "base",
+    parts: [
+      { kind: "tool", program: "goquorum-geth", to: "geth" },
+      { kind: "tool", program: "goquorum-bootnode", to: "bootnode" },
+    ],
+  },
+  geth: {
+    description: "go-ethereum, the last that seals blocks of clique: geth and bootnode",
+    upstream: "docker.io/ethereum/client-go:alltools-v1.13.15",
+    buildFile: "geth.Containerfile",
+    base: "base",
+    parts: [
+      { kind: "tool", program: "geth-geth", to: "geth" },
+      { kind: "tool", program: "geth-bootnode", to: "bootnode" },
+    ],
+  },
+  "quorum-agent": {
+    description: "what starts and looks after the nodes of a quorum network, whichever image they run",
+    buildFile: "quorum-agent.Containerfile",
+    base: "base",
+    parts: [{ kind: "tool", program: "orrery-quorum", to: "orrery-quorum" }],
+  },
   "kind-parts": {
     description: "control plane, DNS, network and storage of kind-node, in one image",
     upstream: "the images that registry.k8s.io/kube-apiserver:v1.34.4 and its like are",

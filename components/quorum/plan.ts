@@ -1,13 +1,29 @@
+import { createHash } from "node:crypto";
 import { type QuorumSection, validatorsOf } from "../../schema/systems/quorum.ts";
 import { formatBytes } from "../../schema/units.ts";
+import { memberPublicKey } from "../kubernetes/identity.ts";
 import { genesisDocument } from "./genesis.ts";
 import { identitiesOf, identityOf, keyGroups, type PublicIdentity } from "./keys.ts";
 
 /** StatefulSet and headless Service of the nodes; node n is the pod `quorum-<n>`. */
 const setName = "quorum";
 /** Service of the bootnode, by the seed document's name. */
-const bootnodeService = "bootnode-service";
-export const ports = { rpc: 8545, ws: 8546, p2p: 30303, raft: 50400, discovery: 30301, agent: 8080, metrics: 6060 };
+export const bootnodeService = "bootnode-service";
+/** Service of all nodes together, likewise. */
+export const nodeService = "node-service";
+export const ports = {
+  rpc: 8545,
+  ws: 8546,
+  p2p: 30303,
+  raft: 50400,
+  discovery: 30301,
+  agent: 8080,
+  metrics: 6060,
+  /** Of private-transaction managers: among themselves, for clients, and for the node of the same pod. */
+  ptmPeer: 9000,
+  ptmClient: 9080,
+  ptmNode: 9101,
+} as const;
 
 /** A resolved quorum network: plain data, the same for the same input, without any key. */
 export interface QuorumPlan {
@@ -40,6 +56,7 @@ export interface GroupKeys {
   readonly node: string;
   readonly bootnode: string;
   readonly account: string;
+  readonly ptm: string;
 }
 
 /** Plans a quorum network in a namespace. */
@@ -80,6 +97,9 @@ export interface Documents {
   /** Who belongs to the network now; nodes read it again when it changes. */
   readonly network: string;
   readonly identities: readonly PublicIdentity[];
+  /** Who the private-transaction managers are, and the public key of each in base64; empty where there are none. */
+  readonly managers: string;
+  readonly managerKeys: readonly string[];
 }
 
 /** Derives what is public of a network from its keys. */
@@ -106,6 +126,20 @@ export function documentsOf(network: QuorumSection, plan: QuorumPlan, keys: Grou
     origin: `${JSON.stringify({ members: members.length })}\n`,
     network: `${JSON.stringify(document, null, 2)}\n`,
     identities,
+    ...managersOf(network, plan, keys),
+  };
+}
+
+function managersOf(network: QuorumSection, plan: QuorumPlan, keys: GroupKeys) {
+  const members = network.privacy === "none" ? [] : plan.members;
+  const peers = members.map(({ ordinal, host }) => ({
+    ordinal,
+    url: `http://${host}:${ports.ptmPeer}`,
+    publicKey: memberPublicKey(keys.ptm, keyGroups.ptm, ordinal),
+  }));
+  return {
+    managers: `${JSON.stringify({ peers }, null, 2)}\n`,
+    managerKeys: peers.map(({ publicKey }) => Buffer.from(publicKey, "hex").toString("base64")),
   };
 }
 
@@ -113,6 +147,15 @@ function identity(identities: readonly PublicIdentity[], ordinal: number): Publi
   const found = identities[ordinal];
   if (found === undefined) throw new RangeError(`there is no key number ${ordinal} among ${identities.length}`);
   return found;
+}
+
+/**
+ * What makes a chain another chain, as a short hash: all of the first block but its validators, of whom later ones are
+ * voted in.
+ */
+export function chainOf({ consensus, chainId, blockPeriod, gasLimit, allocations, accounts }: QuorumSection): string {
+  const text = JSON.stringify([consensus, chainId, blockPeriod, gasLimit, allocations, accounts]);
+  return createHash("sha256").update(text).digest("hex").slice(0, 8);
 }
 
 /** URL under which other nodes know a member (EIP-778's predecessor: public key, host and ports). */

@@ -41,6 +41,7 @@ export async function buildWithGo(
 ): Promise<Manifest> {
   const builds = spec.build ?? [];
   for (const build of builds) await requireGo(context, name, join(context.sources, build.module), tried);
+  if (builds.some(({ cgo }) => cgo)) await requireC(context, name, tried);
   await requireBuildSpace(context);
   const onWait = (pid: number) => context.progress.note(`${name}: waiting for the build of process ${pid}`);
   return await withLock(
@@ -101,6 +102,7 @@ export function goEnvironment(home: OrreryHome, environment: NodeJS.ProcessEnv):
 
 async function buildOne(context: GoContext, build: GoBuild, bin: string): Promise<void> {
   const env = goEnvironment(context.home, context.environment);
+  if (build.cgo) env.CGO_ENABLED = "1";
   await mkdir(env.GOTMPDIR as string, { recursive: true });
   const options = { env, cwd: join(context.sources, build.module), signal: context.signal };
   const total = await countStale(context, build, options);
@@ -109,7 +111,8 @@ async function buildOne(context: GoContext, build: GoBuild, bin: string): Promis
   let done = 0;
   context.progress.start(task, { total, unit: "packages" });
   try {
-    const args = ["build", "-v", "-ldflags", build.ldflags.join(" "), "-o", join(bin, build.output), build.package];
+    const flags = [...tagsOf(build), "-ldflags", build.ldflags.join(" ")];
+    const args = ["build", "-v", ...flags, "-o", join(bin, build.output), build.package];
     await run("go", args, {
       ...options,
       onLine: (line, stream) => {
@@ -127,13 +130,17 @@ async function buildOne(context: GoContext, build: GoBuild, bin: string): Promis
   context.progress.done(task);
 }
 
+function tagsOf({ tags = [] }: GoBuild): string[] {
+  return tags.length === 0 ? [] : ["-tags", tags.join(" ")];
+}
+
 /** How many packages are to be compiled; downloads the modules they are in, as far as they are missing. */
 async function countStale(context: GoContext, build: GoBuild, options: ExecOptions): Promise<number> {
   const task = `Go modules of ${build.output}`;
   let done = 0;
   context.progress.start(task, { unit: "modules" });
   try {
-    const args = ["list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", build.package];
+    const args = ["list", "-deps", ...tagsOf(build), "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", build.package];
     const listed = await run("go", args, {
       ...options,
       onLine: (line) => {
@@ -167,6 +174,18 @@ async function requireGo(context: GoContext, name: string, module: string, tried
   throw new EnvironmentError(
     `${name} cannot be had: ${tried.join("; ")}; and it cannot be built, because ${found.reason}.`,
     `Install Go ${needed} or later (https://go.dev/dl, or the package golang-go where it is new enough) and put it on PATH.`,
+  );
+}
+
+async function requireC(context: GoContext, name: string, tried: readonly string[]): Promise<void> {
+  const compiler = context.environment.CC || "gcc";
+  const probe = { program: compiler, args: ["--version"], pattern: /(\d+\.\d+\.\d+)/, accepted: { min: "5.0.0" } };
+  const spec = { version: "5", programs: [compiler], probe };
+  const found = await findOnPath(spec, goEnvironment(context.home, context.environment), context.signal);
+  if (found.programs !== undefined) return;
+  throw new EnvironmentError(
+    `${name} cannot be had: ${tried.join("; ")}; and it cannot be built, because ${found.reason}.`,
+    "Install a C compiler with the static C library (packages gcc and libc6-dev; gcc and glibc-static on Fedora).",
   );
 }
 

@@ -267,6 +267,7 @@ async function buildKey(sources: string, build: GoBuild): Promise<string> {
   const hash = createHash("sha256");
   const module = join(sources, build.module);
   hash.update(JSON.stringify([build.package, build.output, build.links, build.ldflags]));
+  if (build.cgo !== undefined || build.tags !== undefined) hash.update(JSON.stringify([build.cgo, build.tags]));
   const files = [join(module, "go.mod"), join(module, "go.sum")];
   for (const folder of build.sources) {
     const entries = await readdir(join(sources, folder), { recursive: true, withFileTypes: true });

@@ -48,6 +48,10 @@ export interface GoBuild {
   /** Further names of the same program. */
   readonly links?: readonly string[];
   readonly ldflags: readonly string[];
+  /** Some of its code is C: a C compiler is needed too, and the program is linked statically. */
+  readonly cgo?: true;
+  /** Build tags. */
+  readonly tags?: readonly string[];
   /** Folders seen from `local/` with the sources of our own that go into it. */
   readonly sources: readonly string[];
 }
@@ -91,6 +95,10 @@ const jaegerVersion = "2.13.0";
 const kuboVersion = "0.39.0";
 const kuboRelease = `https://github.com/ipfs/kubo/releases/download/v${kuboVersion}`;
 const kindVersion = "0.30.0";
+/** GoQuorum's own number; the Go module below `nodes/quorum` pins the commit of that release. */
+const goquorumVersion = "22.7.4";
+/** The last geth that seals blocks of clique. */
+const gethVersion = "1.13.15";
 /** What kubeadm of this Kubernetes asks for. */
 const kubeadmEtcdVersion = "3.6.5";
 const localPathVersion = "0.0.30";
@@ -108,6 +116,16 @@ const pulumiRelease = `https://github.com/pulumi/pulumi/releases/download/v${pul
 
 const kindRelease = `https://kind.sigs.k8s.io/dl/v${kindVersion}`;
 const kindBuild = { module: "../kind/toolchain", ldflags: ["-s", "-w"], sources: [] } as const;
+
+/** Both take names of the runtime that Go has closed to others. */
+const goquorumBuild = {
+  module: "../nodes/quorum",
+  ldflags: ["-s", "-w", "-checklinkname=0", "-linkmode external", '-extldflags "-static"'],
+  cgo: true,
+  tags: ["netgo", "osusergo"],
+  sources: [],
+} as const;
+const gethBuild = { module: "../nodes/quorum/geth", ldflags: ["-s", "-w", "-checklinkname=0"], sources: [] } as const;
 
 function kubernetesFile(program: string, sha256: Partial<Record<Platform, string>> = {}): ReleaseFile {
   const url = (platform: Platform) =>
@@ -441,6 +459,55 @@ export const tools = {
       },
     ],
     build: [{ ...kindBuild, package: "sigs.k8s.io/kind", output: "kind" }],
+  },
+  goquorum: {
+    version: goquorumVersion,
+    linuxOnly: true,
+    onDemand: true,
+    programs: ["goquorum-geth", "goquorum-bootnode"],
+    neverFromPath: true,
+    probe: {
+      program: "goquorum-geth",
+      args: ["version"],
+      pattern: /Quorum Version: (\d+\.\d+\.\d+)/,
+      accepted: { min: goquorumVersion },
+    },
+    build: [
+      { ...goquorumBuild, package: "github.com/ethereum/go-ethereum/cmd/geth", output: "goquorum-geth" },
+      { ...goquorumBuild, package: "github.com/ethereum/go-ethereum/cmd/bootnode", output: "goquorum-bootnode" },
+    ],
+  },
+  geth: {
+    version: gethVersion,
+    linuxOnly: true,
+    onDemand: true,
+    programs: ["geth-geth", "geth-bootnode"],
+    neverFromPath: true,
+    probe: {
+      program: "geth-geth",
+      args: ["version"],
+      pattern: /^Version: (\d+\.\d+\.\d+)/m,
+      accepted: { min: gethVersion },
+    },
+    build: [
+      { ...gethBuild, package: "github.com/ethereum/go-ethereum/cmd/geth", output: "geth-geth" },
+      { ...gethBuild, package: "github.com/ethereum/go-ethereum/cmd/bootnode", output: "geth-bootnode" },
+    ],
+  },
+  "quorum-agent": {
+    version: "1",
+    linuxOnly: true,
+    onDemand: true,
+    programs: ["orrery-quorum"],
+    build: [
+      {
+        module: "../nodes/quorum",
+        package: "./agent",
+        output: "orrery-quorum",
+        ldflags: ["-s", "-w", "-checklinkname=0"],
+        sources: ["../nodes/quorum/agent"],
+      },
+    ],
   },
   // What a node image for kind needs besides the programs of the local cluster.
   kubeadm: {

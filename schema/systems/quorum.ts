@@ -94,6 +94,19 @@ const network = z
         description: "Image with the programs geth and bootnode, instead of the one built here.",
         examples: ["docker.io/quorumengineering/quorum:22.7.4"],
       }),
+    addresses: z
+      .strictObject({
+        bootnode: z
+          .ipv4()
+          .optional()
+          .meta({ description: "Of the bootnode's Service.", examples: ["10.96.0.100"] }),
+        nodes: z
+          .ipv4()
+          .optional()
+          .meta({ description: "Of the nodes' Service.", examples: ["10.96.0.99"] }),
+      })
+      .default({})
+      .meta({ description: "Fixed addresses out of the cluster's range for Services; DNS names do without." }),
     deterministic: z.boolean().default(false).meta({
       description: "Derive all keys from the experiment's seed instead of the stack's secret: for tests, never safe.",
     }),
@@ -132,6 +145,7 @@ export const quorum = defineSystem({
   problems: (section, operations) => [
     ...combinationProblems(section),
     ...sizeProblems(section),
+    ...addressProblems(section),
     ...allocationProblems(section),
     ...operationProblems(section, operations),
   ],
@@ -191,6 +205,28 @@ function sizeProblems({ consensus, nodes, validators, privacy, blockPeriod }: Ne
     });
   }
   return problems;
+}
+
+function addressProblems({ bootnode, addresses }: Network): Problem[] {
+  if (addresses.bootnode === undefined) return [];
+  if (!bootnode) {
+    return [
+      {
+        path: "network.addresses.bootnode",
+        rule: "there is no bootnode that could have an address.",
+        fix: "Leave it out, or write bootnode: true.",
+      },
+    ];
+  }
+  return addresses.bootnode === addresses.nodes
+    ? [
+        {
+          path: "network.addresses.nodes",
+          rule: `${addresses.nodes} is the bootnode's address.`,
+          fix: "Give each Service its own.",
+        },
+      ]
+    : [];
 }
 
 function allocationProblems({ allocations }: Network): Problem[] {

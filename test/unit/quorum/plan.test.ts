@@ -15,6 +15,7 @@ const keys: GroupKeys = {
   node: groupKey(root, "quorum", keyGroups.node),
   bootnode: groupKey(root, "quorum", keyGroups.bootnode),
   account: groupKey(root, "quorum", keyGroups.account),
+  ptm: groupKey(root, "quorum", keyGroups.ptm),
 };
 const section = (written: Written = {}): QuorumSection => quorum.network.parse({ system: "quorum", ...written });
 const documents = (network: QuorumSection) => documentsOf(network, planQuorum(network, "ns"), keys);

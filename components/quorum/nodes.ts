@@ -1,0 +1,181 @@
+import * as k8s from "@pulumi/kubernetes";
+import type { QuorumSection } from "../../schema/systems/quorum.ts";
+import { httpProbes, podNameVariable, resources, restrictedContainer, restrictedPod } from "../kubernetes/pod.ts";
+import { ports } from "./plan.ts";
+import { agentInstaller, agentPath, clientImage, type Group, identityPath, runPath, type Scope } from "./scope.ts";
+
+const dataPath = "/data";
+const networkPath = "/etc/orrery/network";
+const genesisPath = "/etc/orrery/genesis";
+const managerPath = "/run/ptm";
+const managerSocket = `${managerPath}/tm.ipc`;
+export const nodeContainerName = "node";
+
+/** What the pods mount. */
+export interface NodeParts {
+  readonly identity: k8s.core.v1.Secret;
+  readonly managerIdentity: k8s.core.v1.Secret | undefined;
+  readonly network: k8s.core.v1.ConfigMap;
+  readonly genesis: k8s.core.v1.ConfigMap;
+  readonly service: k8s.core.v1.Service;
+}
+
+/** One StatefulSet of all nodes, with a volume each. */
+export function createNodes(scope: Scope, group: Group, parts: NodeParts): k8s.apps.v1.StatefulSet {
+  const { name, args, plan, parent } = scope;
+  return new k8s.apps.v1.StatefulSet(
+    `${name}-nodes`,
+    {
+      metadata: { name: plan.name, namespace: args.namespace.created, labels: group.labels },
+      spec: {
+        serviceName: parts.service.metadata.name,
+        replicas: plan.members.length,
+        podManagementPolicy: "Parallel", // nobody serves before most run
+        persistentVolumeClaimRetentionPolicy: { whenDeleted: "Delete", whenScaled: "Retain" },
+        selector: { matchLabels: group.selector },
+        template: { metadata: { labels: group.labels }, spec: podSpec(scope, group, parts) },
+        volumeClaimTemplates: [
+          {
+            metadata: { name: "data" },
+            spec: {
+              accessModes: ["ReadWriteOnce"],
+              ...(args.target.storageClass === undefined ? {} : { storageClassName: args.target.storageClass }),
+              resources: { requests: { storage: plan.storage } },
+            },
+          },
+        ],
+      },
+    },
+    { parent },
+  );
+}
+
+function podSpec(scope: Scope, { selector }: Group, parts: NodeParts): k8s.types.input.core.v1.PodSpec {
+  const { privacy } = scope.args.network;
+  return {
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    shareProcessNamespace: true, // lets a fault end the node by SIGKILL, which its first process is immune to
+    securityContext: restrictedPod,
+    terminationGracePeriodSeconds: 20, // geth writes what it holds in memory
+    topologySpreadConstraints: [
+      {
+        maxSkew: 1,
+        topologyKey: "kubernetes.io/hostname",
+        whenUnsatisfiable: "ScheduleAnyway",
+        labelSelector: { matchLabels: selector },
+      },
+    ],
+    initContainers: [agentInstaller(scope, restrictedContainer)],
+    containers: [nodeContainer(scope), ...(privacy === "none" ? [] : [managerContainer(scope, privacy)])],
+    volumes: [
+      { name: "agent", emptyDir: { sizeLimit: "64Mi" } },
+      { name: "run", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } }, // private keys, never on a disk
+      { name: "identity", secret: { secretName: parts.identity.metadata.name, defaultMode: 0o440 } },
+      { name: "network", configMap: { name: parts.network.metadata.name } },
+      { name: "genesis", configMap: { name: parts.genesis.metadata.name } },
+      ...managerVolumes(parts),
+    ],
+  };
+}
+
+function managerVolumes({ managerIdentity }: NodeParts): k8s.types.input.core.v1.Volume[] {
+  return managerIdentity === undefined
+    ? []
+    : [
+        { name: "ptm", emptyDir: { sizeLimit: "1Mi" } },
+        { name: "ptm-identity", secret: { secretName: managerIdentity.metadata.name, defaultMode: 0o440 } },
+      ];
+}
+
+function nodeContainer(scope: Scope): k8s.types.input.core.v1.Container {
+  const { plan } = scope;
+  const { privacy } = scope.args.network;
+  return {
+    name: nodeContainerName,
+    image: clientImage(scope),
+    imagePullPolicy: "IfNotPresent",
+    command: [`${agentPath}/orrery-quorum`, "node"],
+    env: [
+      podNameVariable("QUORUM_POD_NAME"),
+      { name: "QUORUM_POD_IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } },
+      { name: "QUORUM_GROUP_KEY_FILE", value: `${identityPath}/group-key` },
+      { name: "QUORUM_NETWORK_FILE", value: `${networkPath}/network.json` },
+      { name: "QUORUM_GENESIS_DIR", value: genesisPath },
+      { name: "QUORUM_DATA_DIR", value: `${dataPath}/node` },
+      { name: "QUORUM_RUN_DIR", value: runPath },
+      { name: "QUORUM_LISTEN", value: `0.0.0.0:${ports.agent}` },
+      { name: "HOME", value: runPath },
+      { name: "GOMEMLIMIT", value: String(Math.floor(plan.memory * 0.8)) },
+      ...(privacy === "none" ? [] : [{ name: "QUORUM_PTM", value: managerOf(privacy) }]),
+    ],
+    ports: [
+      { name: "http", containerPort: ports.agent },
+      { name: "rpc", containerPort: ports.rpc },
+      { name: "ws", containerPort: ports.ws },
+      { name: "metrics", containerPort: ports.metrics },
+      { name: "p2p", containerPort: ports.p2p },
+      { name: "discovery", containerPort: ports.p2p, protocol: "UDP" },
+    ],
+    resources: resources(plan.cpu, plan.memory, plan.cpu * 10),
+    securityContext: restrictedContainer,
+    ...httpProbes,
+    volumeMounts: [
+      { name: "agent", mountPath: agentPath, readOnly: true },
+      { name: "data", mountPath: dataPath },
+      { name: "run", mountPath: runPath },
+      { name: "identity", mountPath: identityPath, readOnly: true },
+      { name: "network", mountPath: networkPath, readOnly: true },
+      { name: "genesis", mountPath: genesisPath, readOnly: true },
+      ...(privacy === "none" ? [] : [{ name: "ptm", mountPath: managerPath }]),
+    ],
+  };
+}
+
+type Privacy = Exclude<QuorumSection["privacy"], "none">;
+
+/** Where a node finds the manager of its pod: Constellation's interface has only a socket. */
+function managerOf(privacy: Privacy): string {
+  return privacy === "constellation" ? managerSocket : `http://127.0.0.1:${ports.ptmNode}`;
+}
+
+/** The private-transaction manager beside the node; it keeps its payloads on the node's volume. */
+function managerContainer({ args }: Scope, privacy: Privacy): k8s.types.input.core.v1.Container {
+  return {
+    name: "ptm",
+    image: args.target.images("ptm"),
+    imagePullPolicy: "IfNotPresent",
+    env: [
+      podNameVariable("PTM_POD_NAME"),
+      { name: "PTM_MODE", value: privacy },
+      {
+        name: "PTM_NODE_ADDR",
+        value: privacy === "constellation" ? `unix:${managerSocket}` : `127.0.0.1:${ports.ptmNode}`,
+      },
+      { name: "PTM_GROUP_KEY_FILE", value: `${identityPath}/group-key` },
+      { name: "PTM_PEERS_FILE", value: `${networkPath}/ptm.json` },
+      { name: "PTM_DATA_DIR", value: `${dataPath}/ptm` },
+      { name: "PTM_PEER_ADDR", value: `0.0.0.0:${ports.ptmPeer}` },
+      { name: "PTM_CLIENT_ADDR", value: `0.0.0.0:${ports.ptmClient}` },
+    ],
+    ports: [
+      { name: "ptm-peer", containerPort: ports.ptmPeer },
+      { name: "ptm-client", containerPort: ports.ptmClient },
+    ],
+    resources: resources(0.05, 160 * 2 ** 20, 0.5),
+    securityContext: restrictedContainer,
+    readinessProbe: { httpGet: { path: "/readyz", port: "ptm-client" }, periodSeconds: 2, timeoutSeconds: 2 },
+    livenessProbe: {
+      httpGet: { path: "/healthz", port: "ptm-client" },
+      initialDelaySeconds: 10,
+      periodSeconds: 10,
+      timeoutSeconds: 5,
+    },
+    volumeMounts: [
+      { name: "data", mountPath: dataPath },
+      { name: "ptm", mountPath: managerPath },
+      { name: "ptm-identity", mountPath: identityPath, readOnly: true },
+      { name: "network", mountPath: networkPath, readOnly: true },
+    ],
+  };
+}

@@ -1,0 +1,9 @@
+//go:build tools
+
+// Package tools names the programs of GoQuorum that are built from this module.
+package tools
+
+import (
+	_ "github.com/ethereum/go-ethereum/cmd/bootnode"
+	_ "github.com/ethereum/go-ethereum/cmd/geth"
+)
