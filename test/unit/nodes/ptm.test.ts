@@ -8,7 +8,7 @@ import { readConfig } from "../../../nodes/ptm/config.ts";
 import { closeEnvelope, openEnvelope } from "../../../nodes/ptm/envelope.ts";
 import { memberKeys } from "../../../nodes/ptm/keys.ts";
 import { forParty, hashOf, open, seal } from "../../../nodes/ptm/payload.ts";
-import { groupKey, keyOf, PtmNetwork, type PtmProcess } from "./ptm-support.ts";
+import { groupKey, keyOf, PtmNetwork, type PtmProcess } from "../../support/ptm.ts";
 
 let network: PtmNetwork | undefined;
 afterEach(async () => {

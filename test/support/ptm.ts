@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { memberPublicKey } from "../../../components/kubernetes/identity.ts";
-import type { Mode } from "../../../nodes/ptm/api/common.ts";
+import { memberPublicKey } from "../../components/kubernetes/identity.ts";
+import type { Mode } from "../../nodes/ptm/api/common.ts";
+import { freePorts } from "./ports.ts";
 
 export const groupKey = "07".repeat(32);
 const program = resolve("nodes/ptm/main.ts");
@@ -14,20 +14,6 @@ const program = resolve("nodes/ptm/main.ts");
 /** Public key of a member in base64, as transactions name it. */
 export const keyOf = (ordinal: number): string =>
   Buffer.from(memberPublicKey(groupKey, "ptm", ordinal), "hex").toString("base64");
-
-/** Ports that nobody had a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, "127.0.0.1");
-      await once(server, "listening");
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map(async (server) => await once(server.close(), "close")));
-  return ports;
-}
 
 /** Some private-transaction managers as processes on loopback, each with a folder that outlives it. */
 export class PtmNetwork {

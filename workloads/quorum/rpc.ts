@@ -1,0 +1,180 @@
+import { Pool } from "undici";
+import { z } from "zod";
+import type { Endpoint } from "../../schema/run.ts";
+
+/** What a node answered in place of a result. */
+export class RpcRefusal extends Error {
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** There was no answer. */
+export class RpcSilence extends Error {
+  /** False when the request surely never reached the node. */
+  readonly sent: boolean;
+  readonly timedOut: boolean;
+
+  constructor(message: string, how: { readonly sent: boolean; readonly timedOut: boolean }, options?: ErrorOptions) {
+    super(message, options);
+    this.sent = how.sent;
+    this.timedOut = how.timedOut;
+  }
+}
+
+const answersSchema = z.array(
+  z.object({
+    id: z.int(),
+    result: z.unknown(),
+    error: z.object({ code: z.number(), message: z.string() }).optional(),
+  }),
+);
+
+interface Call {
+  readonly id: number;
+  readonly text: string;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly limitAtMs: number;
+}
+
+/** Batches under way to one node. Calls that come meanwhile make up the next one, so that load makes batches larger. */
+const batchesAtOnce = 4;
+const callsOfBatch = 100;
+const bytesOfBatch = 1_000_000;
+const neverSent = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/** JSON-RPC over HTTP to one node, in batches. A pod that is started again has another address: connections are made anew. */
+export class NodeRpc {
+  readonly endpoint: Endpoint;
+  readonly #pool: Pool;
+  readonly #waiting: Call[] = [];
+  #underWay = 0;
+  #lastId = 0;
+  #closed = false;
+
+  constructor(endpoint: Endpoint) {
+    this.endpoint = endpoint;
+    this.#pool = new Pool(endpoint.url, {
+      connections: batchesAtOnce,
+      pipelining: 1,
+      connect: { timeout: 1_000 },
+      headersTimeout: 0, // each batch has a limit of its own
+      bodyTimeout: 0,
+    });
+  }
+
+  /**
+   * One call.
+   *
+   * @throws RpcRefusal what the node answered in place of a result.
+   * @throws RpcSilence when there was no answer in time.
+   */
+  async call(method: string, params: readonly unknown[], limitMs: number): Promise<unknown> {
+    if (this.#closed) {
+      throw new RpcSilence("the client was closed", { sent: false, timedOut: false });
+    }
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const text = JSON.stringify({ jsonrpc: "2.0", id, method, params });
+    return await new Promise((resolve, reject) => {
+      this.#waiting.push({ id, text, resolve, reject, limitAtMs: performance.now() + limitMs });
+      if (this.#waiting.length === 1) {
+        setImmediate(() => this.#send()); // whatever else is asked in this turn goes along
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#pool.destroy();
+  }
+
+  #send(): void {
+    while (this.#underWay < batchesAtOnce && this.#waiting.length > 0) {
+      const batch = this.#takeBatch();
+      this.#underWay += 1;
+      this.#exchange(batch)
+        .catch((error: Error) => batch.map(({ reject }) => reject(error)))
+        .finally(() => {
+          this.#underWay -= 1;
+          this.#send();
+        });
+    }
+  }
+
+  #takeBatch(): Call[] {
+    let bytes = 0;
+    const end = this.#waiting.findIndex(({ text }, index) => {
+      bytes += text.length;
+      return index > 0 && (index === callsOfBatch || bytes > bytesOfBatch);
+    });
+    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end);
+  }
+
+  async #exchange(batch: readonly Call[]): Promise<void> {
+    const limitMs = Math.max(...batch.map(({ limitAtMs }) => limitAtMs)) - performance.now();
+    if (limitMs <= 0) {
+      throw new RpcSilence("there was no time left to ask", { sent: false, timedOut: true });
+    }
+    const limit = AbortSignal.timeout(Math.ceil(limitMs));
+    const timers = batch.map(giveUpInTime);
+    try {
+      const answer = await this.#pool.request({
+        method: "POST",
+        path: new URL(this.endpoint.url).pathname,
+        headers: { "content-type": "application/json" },
+        body: `[${batch.map(({ text }) => text).join(",")}]`,
+        signal: limit,
+      });
+      const text = await answer.body.text();
+      if (answer.statusCode !== 200) {
+        throw new RpcSilence(`HTTP ${answer.statusCode} ${text.slice(0, 200)}`, { sent: true, timedOut: false });
+      }
+      settle(batch, answersSchema.parse(JSON.parse(text)));
+    } catch (error) {
+      throw silence(error, limit.aborted);
+    } finally {
+      timers.map(clearTimeout);
+    }
+  }
+}
+
+/** A batch waits for its most patient call; the others give up before. */
+function giveUpInTime({ limitAtMs, reject }: Call): NodeJS.Timeout {
+  const late = () => reject(new RpcSilence("no answer in time", { sent: true, timedOut: true }));
+  return setTimeout(late, Math.max(1, limitAtMs - performance.now()));
+}
+
+function settle(batch: readonly Call[], answers: z.output<typeof answersSchema>): void {
+  const byId = new Map(answers.map((answer) => [answer.id, answer]));
+  for (const { id, resolve, reject } of batch) {
+    const answer = byId.get(id);
+    if (answer === undefined) {
+      reject(new RpcSilence("the node left the call unanswered", { sent: true, timedOut: false }));
+    } else if (answer.error !== undefined) {
+      reject(new RpcRefusal(answer.error.code, answer.error.message));
+    } else {
+      resolve(answer.result);
+    }
+  }
+}
+
+function silence(error: unknown, timedOut: boolean): RpcSilence {
+  if (error instanceof RpcSilence) {
+    return error;
+  }
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const message = error instanceof Error ? error.message : String(error);
+  return new RpcSilence(message, { sent: !neverSent.has(code), timedOut }, { cause: error });
+}
