@@ -8,6 +8,7 @@ const generated = new Map([
   ["schema/experiment.schema.json", `${JSON.stringify(experimentJsonSchema(), null, 2)}\n`],
   ["docs/results.md", resultsMarkdown()],
   ["nodes/racecourse/contracts/Racecourse.json", await compileContract("nodes/racecourse/contracts/Racecourse.sol")],
+  ["workloads/quorum/contracts/Storage.json", await compileContract("workloads/quorum/contracts/Storage.sol")],
 ]);
 
 const stale: string[] = [];

@@ -125,6 +125,7 @@ export class QuorumChain {
     await writeFile(join(this.folder, "genesis.json"), genesis);
     await mkdir(this.credentials);
     await writeFile(join(this.credentials, "accounts-key"), `${accountKey}\n`);
+    await writeFile(join(this.credentials, "accounts"), String(accounts));
     const peers = JSON.stringify(this.endpoints.map(({ attributes }) => attributes?.enode));
     for (const { ordinal } of this.endpoints) {
       const data = join(this.folder, `node-${ordinal}`);

@@ -5,8 +5,6 @@ import { z } from "zod";
 import type { NodeRpc } from "./rpc.ts";
 import { addressOf, type Signed } from "./transaction.ts";
 
-/** Accounts are looked for in steps of so many, until one has no balance. */
-const accountsAtOnce = 64;
 const setUpLimitMs = 10_000;
 const rebroadcastLimitMs = 2_000;
 
@@ -21,57 +19,48 @@ export function accountKey(accountsKey: Uint8Array, ordinal: number): Uint8Array
   return new Uint8Array(hkdfSync("sha256", accountsKey, "orrery/v1", `account/${ordinal}/secp256k1`, 32));
 }
 
-/** Key from which the drivers' accounts are derived: file `accounts-key` of the credentials, 64 hex digits. */
-export async function readAccountsKey(credentials: string | undefined): Promise<Uint8Array> {
-  if (credentials === undefined) {
+/** What the network gives drivers to sign with. */
+export interface Credentials {
+  /** Accounts are derived from it, see {@link accountKey}; 32 bytes. */
+  readonly accountsKey: Uint8Array;
+  /** Accounts with a balance in the first block: those with a lower number than this. */
+  readonly accounts: number;
+}
+
+/** Reads the files `accounts-key`, 64 hex digits, and `accounts`, a number, of the credentials' folder. */
+export async function readCredentials(folder: string | undefined): Promise<Credentials> {
+  if (folder === undefined) {
     throw new Error("the network gives no credentials: drivers have no accounts to sign with");
   }
-  const file = join(credentials, "accounts-key");
-  const text = (await readFile(file, "utf8")).trim();
-  if (!/^[0-9a-f]{64}$/.test(text)) {
-    throw new Error(`${file} must hold 64 hex digits`);
-  }
-  return new Uint8Array(Buffer.from(text, "hex"));
+  const read = async (file: string, pattern: RegExp, what: string) => {
+    const text = (await readFile(join(folder, file), "utf8")).trim();
+    if (!pattern.test(text)) throw new Error(`${join(folder, file)} must hold ${what}`);
+    return text;
+  };
+  const accountsKey = await read("accounts-key", /^[0-9a-f]{64}$/, "64 hex digits");
+  const accounts = await read("accounts", /^[1-9][0-9]*$/, "a number");
+  return { accountsKey: new Uint8Array(Buffer.from(accountsKey, "hex")), accounts: Number(accounts) };
 }
 
 /**
- * The accounts of one worker: those with a balance on the chain are shared out among workers, so that no account has two
- * owners and each owner knows its nonces.
+ * The accounts of one worker. They are shared out among workers, so that no account has two owners and each owner knows
+ * its nonces.
  *
  * @throws Error when there is none for this worker.
  */
 export async function ownAccounts(
-  accountsKey: Uint8Array,
+  { accountsKey, accounts }: Credentials,
   node: NodeRpc,
-  who: { readonly worker: number; readonly workers: number },
+  { worker, workers }: { readonly worker: number; readonly workers: number },
 ): Promise<Account[]> {
-  const own: Account[] = [];
-  for (let first = 0; ; first += accountsAtOnce) {
-    const found = await fundedAccounts(accountsKey, node, first);
-    own.push(...found.filter((_, index) => (first + index) % who.workers === who.worker));
-    if (found.length < accountsAtOnce) {
-      break;
-    }
+  const ordinals = Array.from({ length: accounts }, (_, ordinal) => ordinal).filter((n) => n % workers === worker);
+  if (ordinals.length === 0) {
+    const fix = "set network.accounts to as many as there are workers, or more";
+    throw new Error(`${accounts} accounts leave none for worker ${worker} of ${workers}; ${fix}`);
   }
-  if (own.length === 0) {
-    throw new Error(
-      `no account with a balance is left for worker ${who.worker} of ${who.workers}; give the network more`,
-    );
-  }
+  const own = ordinals.map((ordinal) => new Account(accountKey(accountsKey, ordinal)));
   await Promise.all(own.map((account) => account.recover(node)));
   return own;
-}
-
-async function fundedAccounts(accountsKey: Uint8Array, node: NodeRpc, first: number): Promise<Account[]> {
-  const keys = Array.from({ length: accountsAtOnce }, (_, index) => accountKey(accountsKey, first + index));
-  const accounts = keys.map((key) => new Account(key));
-  const balances = await Promise.all(
-    accounts.map(async ({ address }) =>
-      quantity.parse(await node.call("eth_getBalance", [address, "latest"], setUpLimitMs)),
-    ),
-  );
-  const end = balances.indexOf(0n);
-  return end === -1 ? accounts : accounts.slice(0, end);
 }
 
 /**

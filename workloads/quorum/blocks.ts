@@ -22,7 +22,7 @@ const blockSchema = z.object({
   transactions: z.array(z.string()),
 });
 const messageSchema = z.union([
-  z.object({ id: z.int(), result: z.unknown(), error: z.object({ message: z.string() }).optional() }),
+  z.object({ id: z.int(), result: z.unknown().optional(), error: z.object({ message: z.string() }).optional() }),
   z.object({ method: z.literal("eth_subscription"), params: z.object({ result: headSchema }) }),
 ]);
 

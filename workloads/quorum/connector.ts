@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { RunSpec } from "../../schema/run.ts";
 import type { ConnectOptions, Connector, OperationContext, Outcome } from "../core/connector.ts";
 import { hashText, seededRandom } from "../core/random.ts";
-import { ownAccounts, readAccountsKey } from "./accounts.ts";
+import { type Credentials, ownAccounts, readCredentials } from "./accounts.ts";
 import { followFeed } from "./feed.ts";
 import { Inclusions } from "./inclusions.ts";
 import { PayloadRefusal, PrivateNode } from "./privacy.ts";
@@ -25,9 +25,9 @@ const transferGas = 21_000;
 const quantity = z.string().transform(BigInt);
 
 /** Connects one worker to a quorum network: accounts of its own, signing here, and one stream of blocks. */
-export async function connect(spec: RunSpec, { worker, credentials }: ConnectOptions): Promise<Connector> {
+export async function connect(spec: RunSpec, { worker, credentials: folder }: ConnectOptions): Promise<Connector> {
   const parameters = parametersSchema.parse(spec.parameters);
-  const accountsKey = await readAccountsKey(credentials);
+  const credentials = await readCredentials(folder);
   const nodes = spec.endpoints.map((endpoint) => new NodeRpc(endpoint));
   const firstNode = seededRandom(spec.seed, worker).below(nodes.length);
   const inclusions = new Inclusions(nodes, firstNode);
@@ -37,7 +37,7 @@ export async function connect(spec: RunSpec, { worker, credentials }: ConnectOpt
   };
   try {
     const client = new QuorumClient(
-      await openScene({ spec, worker, nodes, inclusions, accountsKey, firstNode }),
+      await openScene({ spec, worker, nodes, inclusions, credentials, firstNode }),
       parameters,
     );
     await client.prepare(new Set(Object.keys(spec.operations)));
@@ -71,7 +71,7 @@ interface Opening {
   readonly worker: number;
   readonly nodes: readonly NodeRpc[];
   readonly inclusions: Inclusions;
-  readonly accountsKey: Uint8Array;
+  readonly credentials: Credentials;
   readonly firstNode: number;
 }
 
@@ -82,14 +82,14 @@ interface Scene extends Opening {
 
 /** Finds out what the chain asks of its users, and which accounts are this worker's. */
 async function openScene(opening: Opening): Promise<Scene> {
-  const { spec, worker, nodes, inclusions, accountsKey, firstNode } = opening;
+  const { spec, worker, nodes, inclusions, credentials, firstNode } = opening;
   const node = nodes[firstNode];
   if (node === undefined) {
     throw new Error("the network has no members");
   }
   const ask = async (method: string) => quantity.parse(await node.call(method, [], setUpLimitMs));
   const [chainId, gasPrice] = [Number(await ask("eth_chainId")), await ask("eth_gasPrice")];
-  const accounts = await ownAccounts(accountsKey, node, { worker, workers: spec.workers });
+  const accounts = await ownAccounts(credentials, node, { worker, workers: spec.workers });
   const sender = new Sender({ id: chainId, gasPrice }, nodes, accounts, inclusions);
   return { ...opening, chainId, sender };
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { log, messageOf } from "../core/log.ts";
+import { messageOf } from "../../schema/errors.ts";
+import { log } from "../core/log.ts";
 import { type Block, followBlocks } from "./blocks.ts";
 import type { NodeRpc } from "./rpc.ts";
 

@@ -28,7 +28,7 @@ export class RpcSilence extends Error {
 const answersSchema = z.array(
   z.object({
     id: z.int(),
-    result: z.unknown(),
+    result: z.unknown().optional(),
     error: z.object({ code: z.number(), message: z.string() }).optional(),
   }),
 );
