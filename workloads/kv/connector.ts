@@ -4,9 +4,9 @@ import { z } from "zod";
 import type { Endpoint, RunSpec } from "../../schema/run.ts";
 import { type Chooser, uniformChoice, zipfianChoice } from "../core/choice.ts";
 import type { ConnectOptions, Connector, Member, OperationContext, Outcome } from "../core/connector.ts";
+import { type Attempt, type AttemptRequest, MemberClient } from "../core/member-client.ts";
 import { hashText, seededRandom } from "../core/random.ts";
 import { followFeed } from "./feed.ts";
-import { type Attempt, type AttemptRequest, MemberClient } from "./members.ts";
 
 /** A dead member, whose packets vanish, may take no more of an operation's time than this. */
 const attemptLimitMs = 1_000;

@@ -11,9 +11,9 @@ export type Attempt =
   | { readonly kind: "failure"; readonly code: string; readonly sent: boolean; readonly lost: boolean };
 
 export interface AttemptRequest {
-  readonly method: "GET" | "PUT" | "DELETE";
+  readonly method: "GET" | "PUT" | "POST" | "DELETE";
   readonly path: string;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   readonly limitMs: number;
 }
@@ -32,8 +32,12 @@ export class MemberClient {
   #avoidUntilMs = 0;
   #lastAnswerMs = 0;
 
-  constructor(endpoint: Endpoint) {
+  readonly #url: string;
+
+  /** @param url Base URL of another interface of the member than its main one. */
+  constructor(endpoint: Endpoint, url = endpoint.url) {
     this.endpoint = endpoint;
+    this.#url = url;
     this.#pool = this.#open();
   }
 
@@ -84,7 +88,7 @@ export class MemberClient {
   }
 
   #open(): Pool {
-    return new Pool(this.endpoint.url, {
+    return new Pool(this.#url, {
       connections,
       pipelining: 1,
       connect: { timeout: 1_000 },
@@ -103,7 +107,7 @@ export class MemberClient {
   }
 }
 
-async function exchangeOver(pool: Pool, options: Dispatcher.RequestOptions, body: string | undefined) {
+async function exchangeOver(pool: Pool, options: Dispatcher.RequestOptions, body: string | Uint8Array | undefined) {
   const answer = await pool.request(body === undefined ? options : { ...options, body });
   return { status: answer.statusCode, body: await answer.body.text() };
 }
