@@ -8,6 +8,7 @@ import { Role } from "@pulumi/aws/iam/role.js";
 import { RolePolicyAttachment } from "@pulumi/aws/iam/rolePolicyAttachment.js";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { EksIngress } from "./ingress.ts";
 import type { EksNetwork } from "./network.ts";
 import { architectureOf, type ClusterSettings, tagsOf } from "./settings.ts";
 
@@ -29,7 +30,7 @@ export interface EksClusterArgs {
  * It creates: the control plane, whose API answers inside the VPC and to the ranges of `apiAccess`; one managed node group
  * on private subnets with encrypted disks and IMDSv2; the add-ons for network (NetworkPolicies enforced), DNS, proxy and
  * EBS volumes, the last with a role of its own through OIDC; an encrypted default StorageClass that deletes its volumes;
- * and an ECR repository per image. Cost: see cost.ts.
+ * an ingress controller if asked for ({@link EksIngress}); and an ECR repository per image. Cost: see cost.ts.
  *
  * ```ts
  * const cluster = new EksCluster("cluster", {settings, network, images: ["kv", "driver"]}, {provider: aws});
@@ -38,6 +39,8 @@ export interface EksClusterArgs {
 export class EksCluster extends pulumi.ComponentResource {
   readonly kubeconfig: pulumi.Output<string>;
   readonly repositories: Readonly<Record<string, pulumi.Output<string>>>;
+  /** DNS name under which web apps answer; absent without `ingressAccess`. */
+  readonly ingress?: pulumi.Output<string>;
 
   constructor(name: string, args: EksClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     super("orrery:eks:EksCluster", name, {}, opts);
@@ -52,7 +55,12 @@ export class EksCluster extends pulumi.ComponentResource {
       serviceAccountRoleArn: createVolumeRole(scope, controlPlane).arn,
     });
     this.kubeconfig = kubeconfigOf(args.settings, controlPlane);
-    createStorageClass(scope, this.kubeconfig, [nodes, volumes]);
+    const kubernetes = new k8s.Provider(`${name}-kubernetes`, { kubeconfig: this.kubeconfig }, { parent: this });
+    createStorageClass(scope, kubernetes, [nodes, volumes]);
+    if (args.settings.ingressAccess.length > 0) {
+      const options = { parent: this, provider: kubernetes };
+      this.ingress = new EksIngress(`${name}-ingress`, { settings: args.settings, needed: [nodes] }, options).host;
+    }
     this.repositories = createRepositories(scope);
     this.registerOutputs({ kubeconfig: this.kubeconfig, repositories: this.repositories });
   }
@@ -213,10 +221,9 @@ function kubeconfigOf({ region }: ClusterSettings, cluster: Cluster): pulumi.Out
 /** Deletes the disk with the claim, so that a destroyed experiment leaves none behind. */
 function createStorageClass(
   { name, settings, parent }: Scope,
-  kubeconfig: pulumi.Output<string>,
+  provider: k8s.Provider,
   needed: readonly pulumi.Resource[],
 ): void {
-  const provider = new k8s.Provider(`${name}-kubernetes`, { kubeconfig }, { parent });
   const tags = Object.entries(tagsOf(settings)).map(([key, value], index) => [
     `tagSpecification_${index + 1}`,
     `${key}=${value}`,

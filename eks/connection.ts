@@ -34,7 +34,7 @@ export const eksModule: TargetModule = {
   preflight: eksPreflight,
 };
 
-const knownOptions = ["cluster", "region", "arch"];
+const knownOptions = ["cluster", "region", "arch", "ingressClass"];
 
 function optionProblems({ options }: TargetSettings): readonly Problem[] {
   const path = "--target-option";

@@ -1,8 +1,8 @@
 import type { ClusterSettings } from "./settings.ts";
 
 /**
- * List prices in US dollars, without tax, discounts, data transfer and load balancers, from AWS's public price pages:
- * aws.amazon.com/{ec2,eks,vpc,ebs}/pricing. Other regions are mostly 0 to 30 % dearer. Check them before you rely on them.
+ * List prices in US dollars, without tax, discounts and data transfer, from AWS's public price pages:
+ * aws.amazon.com/{ec2,eks,vpc,ebs,elasticloadbalancing}/pricing. Other regions are mostly 0 to 30 % dearer. Check them before you rely on them.
  */
 export const prices = {
   asOf: "2025-06",
@@ -10,6 +10,8 @@ export const prices = {
   controlPlanePerHour: 0.1,
   natGatewayPerHour: 0.045,
   gp3PerGibMonth: 0.08,
+  /** With one capacity unit in use. */
+  loadBalancerPerHour: 0.0225 + 0.006,
   instancesPerHour: {
     "t3.large": 0.0832,
     "t3.xlarge": 0.1664,
@@ -35,8 +37,8 @@ export interface CostLine {
   readonly perHour?: number;
 }
 
-/** What a cluster costs an hour by the price table, line by line. Experiments' volumes and load balancers come on top. */
-export function estimate({ instanceTypes, nodes, disk }: ClusterSettings): CostLine[] {
+/** What a cluster costs an hour by the price table, line by line. Experiments' volumes come on top. */
+export function estimate({ instanceTypes, nodes, disk, ingressAccess }: ClusterSettings): CostLine[] {
   const known = instanceTypes.map((type) => prices.instancesPerHour[type]);
   const dearest = known.some((price) => price === undefined)
     ? undefined
@@ -48,6 +50,7 @@ export function estimate({ instanceTypes, nodes, disk }: ClusterSettings): CostL
       what: `${nodes} nodes ${instanceTypes.join(" or ")}`,
       ...(dearest === undefined ? {} : { perHour: nodes * dearest }),
     },
+    ...(ingressAccess.length > 0 ? [{ what: "load balancer", perHour: prices.loadBalancerPerHour }] : []),
     { what: `${nodes} disks of ${disk} GiB`, perHour: (nodes * disk * prices.gp3PerGibMonth) / hoursPerMonth },
   ];
 }

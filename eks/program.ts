@@ -1,9 +1,12 @@
+import { getAuthorizationTokenOutput } from "@pulumi/aws/ecr/getAuthorizationToken.js";
 import { Provider } from "@pulumi/aws/provider.js";
 import type { Region } from "@pulumi/aws/types/enums/index.js";
 import * as pulumi from "@pulumi/pulumi";
-import { type ImageSpec, images } from "../images/table.ts";
+import { readContexts } from "../images/contexts.ts";
+import { type ImageSpec, images as table } from "../images/table.ts";
 import { EksCluster } from "./cluster.ts";
 import { describeCost } from "./cost.ts";
+import { PublishedImages } from "./images.ts";
 import { EksNetwork } from "./network.ts";
 import { clusterSettingsSchema, tagsOf } from "./settings.ts";
 
@@ -19,10 +22,30 @@ const provider = new Provider("aws", {
   region: parsed.data.region as Region,
   defaultTags: { tags: tagsOf(parsed.data) }, // on everything that can carry tags
 });
-const table: Readonly<Record<string, ImageSpec>> = images;
-const names = Object.keys(table).filter((name) => table[name]?.internal !== true);
+const specs: Readonly<Record<string, ImageSpec>> = table;
+const names = Object.keys(specs).filter((name) => specs[name]?.internal !== true || name === "base");
 const network = new EksNetwork("network", parsed.data, { provider });
 const cluster = new EksCluster("cluster", { settings: parsed.data, network, images: names }, { provider });
 
+const { contexts: folder } = parsed.data;
+const { repositories } = cluster;
+const published =
+  folder === undefined
+    ? undefined
+    : new PublishedImages(
+        "images",
+        {
+          settings: parsed.data,
+          repositories,
+          login: getAuthorizationTokenOutput({}, { provider }),
+          folder,
+          contexts: await readContexts(folder),
+        },
+        { provider },
+      );
+
 export const kubeconfig = cluster.kubeconfig;
-export const repositories = cluster.repositories;
+export const ingress = cluster.ingress;
+/** What to give to --image: references with digests of what was pushed. */
+export const images = published?.references;
+export { repositories };

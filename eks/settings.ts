@@ -34,6 +34,10 @@ export const clusterSettingsSchema = z
     ttl: z.string().regex(/^\d+[hd]$/, "is not a time to live, e.g. 8h or 2d"),
     /** Address ranges that may reach the API server; with none it answers inside the VPC only. */
     apiAccess: z.array(cidr.refine((range) => !range.endsWith("/0"), "opens the API server to everybody")).default([]),
+    /** Address ranges that may reach web apps, through an ingress controller; with none there is no such controller. */
+    ingressAccess: z.array(cidr.refine((range) => !range.endsWith("/0"), "opens web apps to everybody")).default([]),
+    /** Folder that `orrery images context` wrote; its images are built and pushed to the cluster's repositories. */
+    contexts: z.string().min(1).optional(),
   })
   .refine(({ instanceTypes }) => new Set(instanceTypes.map(architectureOf)).size === 1, {
     path: ["instanceTypes"],

@@ -19,6 +19,7 @@ export const eksProgram: TargetProgram = {
     ...traits,
     provider: clusterProvider(context),
     arch: options.arch === "arm64" ? "arm64" : "amd64",
+    ...(options.ingressClass === undefined ? {} : { ingressClass: options.ingressClass }),
     images: (name) => {
       const image = images[name];
       if (image !== undefined) return image;

@@ -158,7 +158,8 @@ async function describe(name: ImageName, context: PartContext): Promise<BuiltIma
   };
 }
 
-async function contentTag(name: ImageName, context: PartContext): Promise<string> {
+/** The tag of an image as its inputs are now: a hash of everything that goes into it. */
+export async function contentTag(name: ImageName, context: PartContext): Promise<string> {
   const spec: ImageSpec = images[name];
   const hash = createHash("sha256").update(process.arch);
   if (spec.base !== undefined) hash.update(await contentTag(knownName(spec.base), context));

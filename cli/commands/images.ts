@@ -1,10 +1,11 @@
 import { mkdir, stat, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { Command } from "commander";
-import { type BuiltImage, buildImages, imageReferences, toolsIn } from "../../images/build.ts";
+import { buildImages, imageReferences, toolsIn } from "../../images/build.ts";
+import { writeContexts } from "../../images/contexts.ts";
 import { pushImages, type Registry, verifyImages } from "../../images/registry.ts";
 import { softwareBill } from "../../images/sbom.ts";
-import { type ImageSpec, images, isImageName } from "../../images/table.ts";
+import { type ImageName, type ImageSpec, images, isImageName } from "../../images/table.ts";
 import { clusterStatus, importImages } from "../../local/cluster/index.ts";
 import { OrreryHome } from "../../local/toolchain/home.ts";
 import { imageTools, resolveTools, type Tools } from "../../local/toolchain/toolchain.ts";
@@ -19,7 +20,7 @@ interface RegistryFlags extends CommonOptions {
 
 type Start = (options: CommonOptions) => Session;
 
-/** `orrery images ls|build|load|sbom|push|verify`: what runs in a cluster. */
+/** `orrery images ls|build|load|sbom|context|push|verify`: what runs in a cluster. */
 export function imagesCommand(start: Start): Command {
   return new Command("images")
     .description("the images of this project: tags are hashes of what goes in, so the same tag is the same content")
@@ -27,6 +28,7 @@ export function imagesCommand(start: Start): Command {
     .addCommand(buildCommand(start))
     .addCommand(loadCommand(start))
     .addCommand(billCommand(start))
+    .addCommand(contextCommand(start))
     .addCommand(pushCommand(start))
     .addCommand(verifyCommand(start));
 }
@@ -117,6 +119,19 @@ function billCommand(start: Start): Command {
     });
 }
 
+function contextCommand(start: Start): Command {
+  return verb("context", "write build contexts for Docker and BuildKit, with a Containerfile in each")
+    .argument("[names...]", "names of images; all that pods of experiments run when none is named")
+    .requiredOption("-o, --output <folder>", "where to write them; what lies there under their names is replaced")
+    .action(async (names: string[], options: CommonOptions & { readonly output: string }) => {
+      const session = start(options);
+      const { wanted, tools, home } = await toolsFor(names, session);
+      const list = await writeContexts(home, tools, wanted, options.output, session.signals.command);
+      session.console.settle();
+      session.console.result(list.map(({ name, tag }) => `${join(options.output, name)}  ${tag}`).join("\n"), list);
+    });
+}
+
 function pushCommand(start: Start): Command {
   return registryVerb("push", "build them and copy them to a registry; prints what to give to --image").action(
     async (prefix: string, names: string[], options: RegistryFlags) => {
@@ -156,10 +171,11 @@ const registryVerb = (name: string, description: string): Command =>
 
 const preparing = ({ console, signals }: Session) => ({ progress: console.progress, signal: signals.command });
 
-async function build(
+/** What it takes to make images of these names, or all that pods of experiments run. */
+async function toolsFor(
   names: readonly string[],
   session: Session,
-): Promise<{ readonly built: BuiltImage[]; readonly tools: Tools; readonly home: OrreryHome }> {
+): Promise<{ readonly wanted: ImageName[]; readonly tools: Tools; readonly home: OrreryHome }> {
   const unknown = names.filter((name) => !isImageName(name));
   if (unknown.length > 0) {
     throw new InputError(
@@ -172,15 +188,21 @@ async function build(
   }
   const home = OrreryHome.fromEnvironment();
   await home.prepare();
-  const wanted = names.length > 0 ? names : runByPods;
+  const wanted = names.length > 0 ? names.filter(isImageName) : runByPods;
   const tools = await resolveTools(home, [...imageTools, ...toolsIn(wanted)], preparing(session));
+  return { wanted, tools, home };
+}
+
+async function build(names: readonly string[], session: Session) {
+  const { wanted, tools, home } = await toolsFor(names, session);
   return { built: await buildImages(home, tools, wanted, preparing(session)), tools, home };
 }
 
 /** Names of the images that pods of experiments run. */
 const runByPods = Object.entries<ImageSpec>(images)
   .filter(([, { internal }]) => internal !== true)
-  .map(([name]) => name);
+  .map(([name]) => name)
+  .filter(isImageName);
 
 function registryOf(prefix: string, { insecure }: RegistryFlags): Registry {
   if (!/^[a-z0-9.-]+(:\d+)?(\/[a-z0-9._/-]+)?$/.test(prefix)) {

@@ -1,7 +1,10 @@
 import { Provider } from "@pulumi/aws/provider.js";
+import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { EksCluster } from "../../../eks/cluster.ts";
 import { describeCost, estimate } from "../../../eks/cost.ts";
+import { PublishedImages } from "../../../eks/images.ts";
+import { ingressClass } from "../../../eks/ingress.ts";
 import { EksNetwork } from "../../../eks/network.ts";
 import { architectureOf, type ClusterSettings, clusterSettingsSchema, tagsOf } from "../../../eks/settings.ts";
 import { type RenderedResource, render } from "../../../stacks/render.ts";
@@ -11,6 +14,7 @@ const settings = clusterSettingsSchema.parse(minimal);
 
 const learned = (type: string) => ({
   arn: `arn:aws:mock:${type}`,
+  ...(type === "docker-build:index:Image" ? { ref: "pushed@sha256:0" } : {}),
   ...(type === "aws:eks/cluster:Cluster"
     ? {
         endpoint: "https://example.gr7.eu-west-1.eks.amazonaws.com",
@@ -72,6 +76,86 @@ describe("what is made", () => {
       "system:serviceaccount:kube-system:ebs-csi-controller-sa",
       "sts.amazonaws.com",
     ]);
+  });
+});
+
+const contexts = [
+  { name: "base", tag: "b" },
+  { name: "kv", tag: "c", base: "base" },
+];
+async function publishedGraph(list: typeof contexts | { name: string; tag: string; base?: string }[] = contexts) {
+  return await render(() => {
+    const provider = new Provider("aws", { region: "eu-west-1" });
+    const repositories = {
+      base: pulumi.output("1.dkr.ecr.example/orrery/base"),
+      kv: pulumi.output("1.dkr.ecr.example/orrery/kv"),
+    };
+    const login = pulumi.output({ userName: "AWS", password: "let-me-in" });
+    const args = { settings, repositories, login, folder: "contexts", contexts: list };
+    new PublishedImages("images", args, { provider });
+  }, learned);
+}
+
+describe("published images", () => {
+  test("are pushed under the hash of their content, for the nodes' processors, on top of the base that was pushed", async () => {
+    const published = of("docker-build:index:Image", await publishedGraph());
+    const images = published.map((one) => one.inputs);
+    expect(images.map(({ tags, platforms, push }) => ({ tags, platforms, push }))).toEqual([
+      { tags: ["1.dkr.ecr.example/orrery/base:b"], platforms: ["linux/amd64"], push: true },
+      { tags: ["1.dkr.ecr.example/orrery/kv:c"], platforms: ["linux/amd64"], push: true },
+    ]);
+    expect(images[1]).toMatchObject({
+      context: { location: "contexts/kv" },
+      dockerfile: { location: "contexts/kv/Containerfile" },
+      buildArgs: { BASE: "pushed@sha256:0" },
+    });
+    for (const { secrets } of published) expect(secrets).toEqual(["registries"]);
+  });
+
+  test("one without a repository, or before its base, is refused", async () => {
+    await expect(publishedGraph([{ name: "warp", tag: "d" }])).rejects.toThrow("no repository for the image warp");
+    await expect(publishedGraph([...contexts].reverse())).rejects.toThrow("comes before that of its base, base");
+  });
+});
+
+describe("the ingress controller", async () => {
+  const open = await graphOf({ ingressAccess: ["203.0.113.0/24"] });
+
+  test("is there only when somebody may reach it, and costs a load balancer", () => {
+    expect(of("kubernetes:apps/v1:Deployment")).toEqual([]);
+    expect(of("kubernetes:apps/v1:Deployment", open)).toHaveLength(1);
+    const cost = (ingressAccess: string[]) => estimate({ ...settings, ingressAccess }).map(({ what }) => what);
+    expect(cost(["203.0.113.0/24"])).toContain("load balancer");
+    expect(cost([])).not.toContain("load balancer");
+  });
+
+  test("lets in the ranges that were named, and its load balancer is tagged", () => {
+    const [service] = inputs("kubernetes:core/v1:Service", open);
+    expect(service).toMatchObject({
+      spec: { type: "LoadBalancer", loadBalancerSourceRanges: ["203.0.113.0/24"] },
+      metadata: {
+        annotations: {
+          "service.beta.kubernetes.io/aws-load-balancer-additional-resource-tags":
+            expect.stringContaining("orrery.dev/owner=networks"),
+        },
+      },
+    });
+    expect(clusterSettingsSchema.safeParse({ ...minimal, ingressAccess: ["0.0.0.0/0"] }).success).toBe(false);
+  });
+
+  test("serves the class it makes, and may change nothing but the status of Ingress objects", () => {
+    expect(inputs("kubernetes:networking.k8s.io/v1:IngressClass", open)).toMatchObject([
+      { metadata: { name: ingressClass } },
+    ]);
+    const [pods] = inputs("kubernetes:apps/v1:Deployment", open) as { spec: { template: { spec: unknown } } }[];
+    expect(pods?.spec.template.spec).toMatchObject({
+      containers: [{ args: expect.arrayContaining([`--providers.kubernetesingress.ingressclass=${ingressClass}`]) }],
+    });
+    const [role] = inputs("kubernetes:rbac.authorization.k8s.io/v1:ClusterRole", open) as {
+      rules: { resources: string[]; verbs: string[] }[];
+    }[];
+    const writing = role?.rules.filter(({ verbs }) => verbs.some((verb) => !["get", "list", "watch"].includes(verb)));
+    expect(writing?.flatMap(({ resources }) => resources)).toEqual(["ingresses/status"]);
   });
 });
 
