@@ -18,7 +18,7 @@ module.exports = {
     only(
       "targets-import-the-contract",
       "^(local|minikube|kind|eks|targets)/(?!modules|programs)", // the two registries name every target
-      "^($1|local|images|schema|targets|components/cluster-target)",
+      "^($1|local|images|schema|targets|components/(cluster-target|kubernetes))",
     ),
     only(
       "toolchain-and-cluster-know-no-target",
