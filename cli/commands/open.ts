@@ -2,11 +2,13 @@ import { resolve } from "node:path";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { Argument, type Command } from "commander";
 import { partNames, ports } from "../../components/observability/names.ts";
-import { InputError } from "../../schema/errors.ts";
+import { racecourseName, racecoursePort } from "../../components/quorum/racecourse-names.ts";
+import { EnvironmentError, InputError } from "../../schema/errors.ts";
 import { openInBrowser } from "../browser.ts";
 import { coreApi, kubeConfigOf } from "../cluster-client.ts";
 import { findRun } from "../collect.ts";
 import { forwardPort, type PodPort } from "../forward.ts";
+import { ingressAddress } from "../ingress-address.ts";
 import { judge } from "../run.ts";
 import { type CommonOptions, type Session, targetCommand } from "../session.ts";
 import { chooseTarget, existingConnection } from "../targets.ts";
@@ -17,13 +19,17 @@ interface OpenOptions extends CommonOptions {
   readonly browser: boolean;
 }
 
-const pages = ["prometheus", "jaeger", "grafana"] as const;
+const pages = ["prometheus", "jaeger", "grafana", "racecourse"] as const;
 type Page = (typeof pages)[number];
 
-/** `orrery open <page> [experiment]`: a page of what watches an experiment, or a run's report. */
+const nameOf = (page: Page): string => (page === "racecourse" ? racecourseName : partNames[page]);
+
+/** `orrery open <page> [experiment]`: a page of an experiment or of what watches it, or a run's report. */
 export function openCommand(start: (options: OpenOptions) => Session): Command {
   return targetCommand("open")
-    .description("open the page of Prometheus, Jaeger or Grafana of a deployed experiment, or the report of a run")
+    .description(
+      "open a page of a deployed experiment, Prometheus, Jaeger, Grafana or the racecourse, or the report of a run",
+    )
     .addArgument(new Argument("<page>", "what to open").choices([...pages, "report"]))
     .argument("[experiment]", "name of the experiment; needed when several are deployed. For report: experiment/run-id")
     .option("-o, --results <folder>", "folder of results, for report", "results")
@@ -48,7 +54,7 @@ async function openReport(run: string | undefined, options: OpenOptions, { conso
   if (options.browser) openInBrowser(reports.html, console);
 }
 
-/** Serves a page until the command is interrupted. */
+/** Opens a page where an Ingress serves it, or serves it until the command is interrupted. */
 async function openPage(
   page: Page,
   experiment: string | undefined,
@@ -57,7 +63,13 @@ async function openPage(
 ): Promise<void> {
   const config = kubeConfigOf(await existingConnection((await chooseTarget(options)).config));
   const namespace = await namespaceWith(config, page, experiment);
-  const target: PodPort = { namespace, pod: `${partNames[page]}-0`, port: ports[page] };
+  const served = page === "racecourse" ? await ingressAddress(config, namespace, racecourseName) : undefined;
+  if (served !== undefined) {
+    console.result(served, { url: served, namespace });
+    if (options.browser && console.terminal) openInBrowser(served, console);
+    return;
+  }
+  const target = page === "racecourse" ? await racecoursePod(config, namespace) : partPod(page, namespace);
   const forwarding = await forwardPort(config, target, portOf(options), (reason) =>
     console.warn(`a connection to ${target.pod} broke off: ${reason}`),
   );
@@ -72,13 +84,34 @@ async function openPage(
   }
 }
 
+const partPod = (page: Exclude<Page, "racecourse">, namespace: string): PodPort => ({
+  namespace,
+  pod: `${partNames[page]}-0`,
+  port: ports[page],
+});
+
+/** Any pod of the racecourse that is ready: all show the same. */
+async function racecoursePod(config: KubeConfig, namespace: string): Promise<PodPort> {
+  const labelSelector = `app.kubernetes.io/name=${racecourseName}`;
+  const { items } = await coreApi(config).listNamespacedPod({ namespace, labelSelector });
+  const ready = items.find(({ status }) =>
+    status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True"),
+  );
+  const pod = ready?.metadata?.name;
+  if (pod !== undefined) return { namespace, pod, port: racecoursePort };
+  throw new EnvironmentError(
+    `No pod of the racecourse in ${namespace} is ready.`,
+    `Look at \`kubectl describe pods -n ${namespace} -l ${labelSelector}\`.`,
+  );
+}
+
 /**
  * Where a part runs, found by its labels.
  *
  * @throws InputError when it runs nowhere, or in several namespaces and none was named
  */
 async function namespaceWith(config: KubeConfig, page: Page, experiment: string | undefined): Promise<string> {
-  const labels = { "app.kubernetes.io/part-of": "orrery", "app.kubernetes.io/name": partNames[page] };
+  const labels = { "app.kubernetes.io/part-of": "orrery", "app.kubernetes.io/name": nameOf(page) };
   const labelSelector = Object.entries({
     ...labels,
     ...(experiment === undefined ? {} : { "app.kubernetes.io/instance": experiment }),
@@ -97,10 +130,16 @@ async function namespaceWith(config: KubeConfig, page: Page, experiment: string 
       ? {
           path: page,
           rule: `${whose} has no ${page}.`,
-          fix: `Set observe.${page === "jaeger" ? "traces" : page} in its file and deploy it with \`orrery up\`.`,
+          fix: `Set ${settingOf(page)} in its file and deploy it with \`orrery up\`.`,
         }
       : { path: page, rule: `several experiments have ${page}.`, fix: `Add the name of one: ${names.join(", ")}.` },
   ]);
+}
+
+/** What in an experiment's file asks for a page. */
+function settingOf(page: Page): string {
+  if (page === "racecourse") return "network.racecourse";
+  return `observe.${page === "jaeger" ? "traces" : page}`;
 }
 
 function portOf({ port }: OpenOptions): number {

@@ -6,11 +6,16 @@ import { memberKey } from "../kubernetes/identity.ts";
 /**
  * The groups whose keys a quorum network has. Key number n of a group is HKDF-SHA256 (RFC 5869) of the group's key with
  * the salt `orrery/v1` and the info `<group>/<n>/secp256k1`: 32 bytes that are a private key of secp256k1. Nodes derive
- * theirs from `node`, the bootnode from `bootnode`, drivers from `account`; private-transaction managers have X25519 keys of
- * the group `ptm`. One of 2^128 such values is no private key;
- * it is refused.
+ * theirs from `node`, the bootnode from `bootnode`, drivers from `account`, the web app from `racecourse`; private-transaction
+ * managers have X25519 keys of the group `ptm`. One of 2^128 such values is no private key; it is refused.
  */
-export const keyGroups = { node: "node", bootnode: "bootnode", account: "account", ptm: "ptm" } as const;
+export const keyGroups = {
+  node: "node",
+  bootnode: "bootnode",
+  account: "account",
+  ptm: "ptm",
+  racecourse: "racecourse",
+} as const;
 
 /** What is public of a key: nothing else leaves the place where it is derived. */
 export interface PublicIdentity {

@@ -57,6 +57,7 @@ export interface GroupKeys {
   readonly bootnode: string;
   readonly account: string;
   readonly ptm: string;
+  readonly racecourse: string;
 }
 
 /** Plans a quorum network in a namespace. */
@@ -106,7 +107,10 @@ export interface Documents {
 export function documentsOf(network: QuorumSection, plan: QuorumPlan, keys: GroupKeys): Documents {
   const identities = identitiesOf(keys.node, keyGroups.node, plan.members.length);
   const members = plan.members.map((member) => ({ ...member, ...identity(identities, member.ordinal) }));
-  const accounts = identitiesOf(keys.account, keyGroups.account, network.accounts).map(({ address }) => address);
+  const accounts = [
+    ...identitiesOf(keys.account, keyGroups.account, network.accounts),
+    ...identitiesOf(keys.racecourse, keyGroups.racecourse, racecourseAccounts(network)),
+  ].map(({ address }) => address);
   const validators = members.filter(({ validator }) => validator).map(({ address }) => address);
   const document = {
     client: plan.client,
@@ -129,6 +133,10 @@ export function documentsOf(network: QuorumSection, plan: QuorumPlan, keys: Grou
     ...managersOf(network, plan, keys),
   };
 }
+
+/** The web app's accounts: one deploys, the others play. Where gas costs something they need a balance. */
+const racecourseAccounts = ({ racecourse }: QuorumSection): number =>
+  racecourse === undefined ? 0 : racecourse.players + 1;
 
 function managersOf(network: QuorumSection, plan: QuorumPlan, keys: GroupKeys) {
   const members = network.privacy === "none" ? [] : plan.members;

@@ -10,6 +10,7 @@ import { bootnodeGroup, createBootnode } from "./bootnode.ts";
 import { deterministicRoot, keyGroups } from "./keys.ts";
 import { createNodes, nodeContainerName } from "./nodes.ts";
 import { chainOf, type Documents, documentsOf, enodeOf, nodeService, planQuorum, ports } from "./plan.ts";
+import { createRacecourse } from "./racecourse.ts";
 import { agentPath, type Group, type QuorumNetworkArgs, type Scope } from "./scope.ts";
 
 const agent = `${agentPath}/orrery-quorum`;
@@ -19,7 +20,8 @@ const agent = `${agentPath}/orrery-quorum`;
  *
  * It creates: a StatefulSet of the nodes with a volume each, its headless Service and one for all nodes together, the
  * network's document, the first block, the Secrets of nodes, managers and drivers, a PodDisruptionBudget that keeps
- * enough validators, a NetworkPolicy, and the bootnode with what it needs. About fifteen objects for any size.
+ * enough validators, a NetworkPolicy, the bootnode and the web app with what they need. About twenty objects for any
+ * size.
  * Cost: per node the CPU, memory and volume of the experiment's `network` section; with private transactions 50m of CPU
  * and 160Mi more; 20m and 64Mi for the bootnode.
  *
@@ -43,10 +45,12 @@ export class QuorumNetwork extends pulumi.ComponentResource {
     const scope: Scope = { name, args, plan, keys: keysOf(args), parent: this };
     const owner = { instance: args.experiment, name: "quorum", component: "network" };
     const group: Group = { labels: labelsOf(owner), selector: selectorOf(owner) };
-    const { node, bootnode, account, ptm } = scope.keys;
+    const { node, bootnode, account, ptm, racecourse } = scope.keys;
     const documents = pulumi
-      .all([node, bootnode, account, ptm])
-      .apply(([node, bootnode, account, ptm]) => documentsOf(args.network, plan, { node, bootnode, account, ptm }));
+      .all([node, bootnode, account, ptm, racecourse])
+      .apply(([node, bootnode, account, ptm, racecourse]) =>
+        documentsOf(args.network, plan, { node, bootnode, account, ptm, racecourse }),
+      );
 
     const identity = createSecret(scope, group, "identity", { "group-key": scope.keys.node });
     const managerIdentity =
@@ -64,6 +68,8 @@ export class QuorumNetwork extends pulumi.ComponentResource {
     const nodes = createNodes(scope, group, { identity, managerIdentity, network, genesis, service });
     createDisruptionBudget(scope, group);
     createPolicy(scope, group);
+    const web = args.network.racecourse;
+    const pages = web === undefined ? [] : [createRacecourse(scope, group, web)];
 
     this.handle = {
       system: "quorum",
@@ -83,7 +89,7 @@ export class QuorumNetwork extends pulumi.ComponentResource {
           path: "/debug/metrics/prometheus",
         },
       ],
-      ready: [nodes],
+      ready: [nodes, ...pages],
     };
     this.registerOutputs({ endpoints: this.handle.endpoints });
   }
@@ -109,6 +115,7 @@ function keysOf({ network, seed, rootSecret }: QuorumNetworkArgs): Scope["keys"]
     bootnode: key(keyGroups.bootnode),
     account: key(keyGroups.account),
     ptm: key(keyGroups.ptm),
+    racecourse: key(keyGroups.racecourse),
   };
 }
 

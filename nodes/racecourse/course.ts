@@ -53,6 +53,8 @@ export interface CourseOptions {
   readonly transactionMs?: number;
 }
 
+/** How much less often the chain is looked at while nobody watches: the network is there to be measured, too. */
+const idleFactor = 10;
 /** Happenings kept for the page. */
 const mostHappenings = 30;
 
@@ -62,6 +64,7 @@ export class Course {
   readonly #options: CourseOptions;
   readonly #listeners = new Set<(snapshot: string) => void>();
   readonly #stop = new AbortController();
+  #pause = new AbortController();
   /** One transaction at a time for each player, so that nonces follow each other. */
   readonly #turns = new Map<number, Promise<unknown>>();
   #loop: Promise<void> | undefined;
@@ -92,6 +95,7 @@ export class Course {
   /** Calls back with every new snapshot until the returned function is called. */
   listen(listener: (snapshot: string) => void): () => void {
     this.#listeners.add(listener);
+    this.#pause.abort();
     return () => this.#listeners.delete(listener);
   }
 
@@ -157,8 +161,16 @@ export class Course {
     while (!this.#stop.signal.aborted) {
       await Promise.all(this.#nodes.map((node) => node.look()));
       this.#publish(await this.#look());
-      await sleep(this.#options.pollMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+      await this.#rest();
     }
+  }
+
+  /** Ends early when somebody begins to watch. */
+  async #rest(): Promise<void> {
+    const idle = this.#ready && this.#listeners.size === 0;
+    this.#pause = new AbortController();
+    const signal = AbortSignal.any([this.#stop.signal, this.#pause.signal]);
+    await sleep(this.#options.pollMs * (idle ? idleFactor : 1), undefined, { signal }).catch(() => undefined);
   }
 
   /** One look at the chain. What is not known any more stays as it was, beside the problem. */

@@ -1,9 +1,16 @@
 import { readFile } from "node:fs/promises";
-import { type ServerType, serve, upgradeWebSocket, type WebSocketServerLike } from "@hono/node-server";
+import {
+  type ServerType,
+  serve,
+  upgradeWebSocket,
+  type WebSocketLike,
+  type WebSocketServerLike,
+} from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { secureHeaders } from "hono/secure-headers";
-import { WebSocketServer } from "ws";
+import type { WSEvents } from "hono/ws";
+import { type WebSocket, WebSocketServer } from "ws";
 import { z } from "zod";
 import { Refused } from "./contract.ts";
 import { type Course, Unavailable } from "./course.ts";
@@ -35,12 +42,6 @@ export interface RunningServer {
 export async function startServer(course: Course, port: number): Promise<RunningServer> {
   const readers = new WebSocketServer({ noServer: true, maxPayload: 1_024 });
   const app = await application(course);
-  const stopTelling = course.listen((text) => {
-    for (const reader of readers.clients) {
-      if (reader.bufferedAmount > mostBehind) reader.terminate();
-      else reader.send(text);
-    }
-  });
   const heartbeat = setInterval(() => {
     for (const reader of readers.clients) reader.ping(); // or proxies take a quiet connection for a dead one
   }, 20_000);
@@ -55,7 +56,6 @@ export async function startServer(course: Course, port: number): Promise<Running
     port: typeof address === "object" && address !== null ? address.port : port,
     async close() {
       clearInterval(heartbeat);
-      stopTelling();
       for (const reader of readers.clients) reader.close(1001, "the server stops");
       await new Promise((resolve) => server.close(resolve));
       for (const reader of readers.clients) reader.terminate();
@@ -96,10 +96,26 @@ async function application(course: Course): Promise<Hono> {
   app.get(
     "/live",
     async (c, next) => (fromElsewhere(c) ? c.json({ error: "This page may not listen here." }, 403) : await next()),
-    upgradeWebSocket(() => ({ onOpen: (_event, socket) => socket.send(course.text) })),
+    upgradeWebSocket(() => live(course)),
   );
   app.onError((error, c) => answerTo(error, c));
   return app;
+}
+
+/** Sends every state there is, from the newest on, for as long as the connection is open. */
+function live(course: Course): WSEvents<WebSocketLike> {
+  let stop = () => {};
+  return {
+    onOpen(_event, { raw }) {
+      const reader = raw as WebSocket; // of the server that was given
+      reader.send(course.text);
+      stop = course.listen((text) => {
+        if (reader.bufferedAmount > mostBehind) reader.terminate();
+        else reader.send(text);
+      });
+    },
+    onClose: () => stop(),
+  };
 }
 
 class BadRequest extends Error {}

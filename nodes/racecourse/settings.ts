@@ -7,7 +7,7 @@ const environmentSchema = z.object({
   RACECOURSE_NODES: z
     .string()
     .transform((text) => text.split(/[\s,]+/).filter((part) => part !== ""))
-    .pipe(z.array(url).min(1).max(64)),
+    .pipe(z.array(url).min(1).max(100)),
   /** File with the 32-byte key, in hex, that all accounts are derived from. */
   RACECOURSE_KEY_FILE: z.string().min(1),
   RACECOURSE_PLAYERS: z.coerce.number().int().min(1).max(32).default(4),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Problem } from "../errors.ts";
 import { cpuSchema, durationSchema, sizeSchema } from "../units.ts";
+import { racecourseProblems, racecourseSchema } from "./quorum-racecourse.ts";
 import { defineSystem } from "./system.ts";
 
 const clients = ["goquorum", "geth"] as const;
@@ -107,6 +108,7 @@ const network = z
       })
       .default({})
       .meta({ description: "Fixed addresses out of the cluster's range for Services; DNS names do without." }),
+    racecourse: racecourseSchema.optional(),
     deterministic: z.boolean().default(false).meta({
       description: "Derive all keys from the experiment's seed instead of the stack's secret: for tests, never safe.",
     }),
@@ -137,10 +139,11 @@ export const quorum = defineSystem({
     .prefault({})
     .meta({ description: "What the driver reads and writes." }),
   members: ({ nodes }) => nodes,
-  images: ({ client, image, privacy }) => [
+  images: ({ client, image, privacy, racecourse }) => [
     ...(image === undefined ? [client === "goquorum" ? "goquorum" : "geth"] : []),
     "quorum-agent",
     ...(privacy === "none" ? [] : ["ptm"]),
+    ...(racecourse === undefined ? [] : ["racecourse"]),
   ],
   problems: (section, operations) => [
     ...combinationProblems(section),
@@ -148,6 +151,7 @@ export const quorum = defineSystem({
     ...addressProblems(section),
     ...allocationProblems(section),
     ...operationProblems(section, operations),
+    ...racecourseProblems(section.racecourse),
   ],
   warnings: (section) => [...keyWarnings(section), ...toleranceWarnings(section)],
 });

@@ -16,6 +16,7 @@ const keys: GroupKeys = {
   bootnode: groupKey(root, "quorum", keyGroups.bootnode),
   account: groupKey(root, "quorum", keyGroups.account),
   ptm: groupKey(root, "quorum", keyGroups.ptm),
+  racecourse: groupKey(root, "quorum", keyGroups.racecourse),
 };
 const section = (written: Written = {}): QuorumSection => quorum.network.parse({ system: "quorum", ...written });
 const documents = (network: QuorumSection) => documentsOf(network, planQuorum(network, "ns"), keys);
