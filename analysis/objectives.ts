@@ -4,6 +4,7 @@ import {
   type Objective,
   percentileNames,
   replicationMetric,
+  writeMetric,
 } from "../schema/objectives.ts";
 import type { ObjectiveResult } from "../schema/summary.ts";
 import type { WholeRun } from "./checks/check.ts";
@@ -12,6 +13,7 @@ import { formatMetric, formatMs } from "./format.ts";
 import { percentilesMs } from "./histogram.ts";
 import { answeredWellBetween } from "./merge.ts";
 import { replicationMetrics } from "./replication-summary.ts";
+import { writeMetrics } from "./writes.ts";
 
 /** Metrics by name, in the unit of their kind (ms, 1/s, ratio, count); one without a value is absent. */
 export type Metrics = Readonly<Record<string, number>>;
@@ -24,7 +26,7 @@ export type Metrics = Readonly<Record<string, number>>;
  * - `<op>.rate`: answered well during the measure phase, per second.
  * - `<op>.latency.*`: of all answers, failures with their duration.
  * - `failover`: longest over the faults; 0 when none disturbed a write; no value when one was not recovered from.
- * - `persisted_ratio`, `replicated_ratio`, `replication.*`: see replication-summary.ts.
+ * - `persisted_ratio`, `replicated_ratio`, `replication.*`: see replication-summary.ts; `writes.*`: see writes.ts.
  */
 export function metricsOf(run: WholeRun): Metrics {
   const { spec, totals, startAtMs } = run;
@@ -60,7 +62,7 @@ export function metricsOf(run: WholeRun): Metrics {
   if (typeof failover === "number") {
     metrics.failover = failover;
   }
-  return { ...metrics, ...replicationMetrics(run.replication) };
+  return { ...metrics, ...replicationMetrics(run.replication), ...writeMetrics(run.writes) };
 }
 
 function lostWrites({ workers }: WholeRun): number | undefined {
@@ -138,6 +140,9 @@ function whyNoValue(metric: string, run: WholeRun | null): string {
 function whyNotReplicated(metric: string, { replication }: WholeRun): string {
   if (replication === null) {
     return "replication was not observed";
+  }
+  if (writeMetric(metric) !== undefined) {
+    return "no write was answered";
   }
   const { scope } = replicationMetric(metric) ?? {};
   if (typeof scope === "number" && !replication.members.some(({ endpoint }) => endpoint.ordinal === scope)) {

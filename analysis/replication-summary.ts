@@ -1,6 +1,7 @@
 import { percentileNames } from "../schema/objectives.ts";
 import type { Summary } from "../schema/summary.ts";
 import type { Replication, Spread } from "./replication.ts";
+import { memberWrites, type Writes } from "./writes.ts";
 
 const share = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole);
 
@@ -21,8 +22,8 @@ export function replicationSummary(found: Replication): NonNullable<Summary["rep
 }
 
 /** `nodes` of the summary. */
-export function nodesOf({ members }: Replication): NonNullable<Summary["nodes"]> {
-  return members.map(({ endpoint, accepted, persisted, events, inTime, unknown, percentiles }) => ({
+export function nodesOf({ members }: Replication, writes: Writes | null): NonNullable<Summary["nodes"]> {
+  return members.map(({ endpoint, accepted, persisted, events, inTime, unknown, percentiles }, place) => ({
     group: endpoint.group,
     ordinal: endpoint.ordinal,
     pod: endpoint.pod,
@@ -31,7 +32,13 @@ export function nodesOf({ members }: Replication): NonNullable<Summary["nodes"]>
     replicated_ratio: share(inTime, events),
     unknown,
     replication_ms: { ...percentiles },
+    ...writesAt(writes, place),
   }));
+}
+
+function writesAt(writes: Writes | null, place: number) {
+  const found = writes?.members[place];
+  return found === undefined ? {} : { writes: memberWrites(found) };
 }
 
 /**

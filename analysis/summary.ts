@@ -16,6 +16,7 @@ import { replicationOf } from "./replication.ts";
 import { nodesOf, replicationSummary } from "./replication-summary.ts";
 import { judgeValidity } from "./validity.ts";
 import { verdictOf } from "./verdict.ts";
+import { writesOf } from "./writes.ts";
 
 /** A run folder as read, and what was made of it. */
 export interface Analysis {
@@ -65,7 +66,8 @@ function wholeRun(data: RunData): WholeRun | null {
     return null;
   }
   const measureFromMs = startAtMs + spec.phases.warmupMs;
-  const judged = judgedOperations(Object.keys(spec.operations), systems[experiment.network.system].writes);
+  const { writes } = systems[experiment.network.system];
+  const judged = judgedOperations(Object.keys(spec.operations), writes);
   const whole = {
     spec,
     experiment,
@@ -76,6 +78,7 @@ function wholeRun(data: RunData): WholeRun | null {
     totals: operationTotals(workers),
     failovers: failovers(workers, conductor.faults, measureFromMs, judged),
     replication: replicationOf(spec, workers),
+    writes: spec.replication === undefined ? null : writesOf(spec, workers, writes),
   };
   return { ...whole, noise: noiseFloors(whole) };
 }
@@ -103,7 +106,7 @@ function summaryOf(data: RunData, whole: WholeRun | null): Summary {
     operations: whole === null ? {} : operationsOf(whole, metrics),
     durability: whole === null ? null : durabilityOf(whole),
     ...(whole?.replication
-      ? { replication: replicationSummary(whole.replication), nodes: nodesOf(whole.replication) }
+      ? { replication: replicationSummary(whole.replication), nodes: nodesOf(whole.replication, whole.writes) }
       : {}),
     faults: (conductor?.faults ?? []).map((fault, position) => {
       const failover = whole?.failovers[position];

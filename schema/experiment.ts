@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Problem } from "./errors.ts";
 import { faultSchema } from "./faults.ts";
-import { isReplicationMetric, objectiveSchema, replicationMetric } from "./objectives.ts";
+import { isReplicationMetric, objectiveSchema, replicationMetric, writeMetric } from "./objectives.ts";
 import { observeSchema } from "./observe.ts";
 import { type SystemName, systemOf, systems } from "./systems/index.ts";
 import { durationSchema, rateSchema } from "./units.ts";
@@ -220,7 +220,7 @@ function replicationProblems(experiment: Experiment, metric: string, path: strin
       },
     ];
   }
-  const scope = replicationMetric(metric)?.scope;
+  const scope = replicationMetric(metric)?.scope ?? writeMetric(metric)?.member;
   const members = systemOf(experiment.network).members(experiment.network);
   return typeof scope === "number" && scope >= members
     ? [{ path, rule: `there is no member ${scope} among ${members}.`, fix: `Write 0 to ${members - 1}.` }]

@@ -14,6 +14,8 @@ const wholeRunMetrics: Readonly<Record<string, MetricKind>> = {
   failover: "duration",
   persisted_ratio: "ratio",
   replicated_ratio: "ratio",
+  member_rate: "rate",
+  bad_anchors: "count",
 };
 
 /** What a `replication` metric is about: a majority, one member by its ordinal, or, without a name, every member. */
@@ -39,7 +41,28 @@ export function replicationMetric(
 
 /** Whether a metric has a value only where replication is observed. */
 export function isReplicationMetric(metric: string): boolean {
-  return metric === "persisted_ratio" || metric === "replicated_ratio" || replicationMetric(metric) !== undefined;
+  return (
+    metric === "persisted_ratio" ||
+    metric === "replicated_ratio" ||
+    replicationMetric(metric) !== undefined ||
+    writeMetric(metric) !== undefined
+  );
+}
+
+const writeForms: readonly (readonly [RegExp, MetricKind])[] = [
+  [/^writes(\.(0|[1-9]\d{0,3}))?\.rate$/, "rate"],
+  [/^writes(\.(0|[1-9]\d{0,3}))?\.success_ratio$/, "ratio"],
+  [new RegExp(`^writes(\\.(0|[1-9]\\d{0,3}))?\\.latency\\.(${percentileNames.join("|")})$`), "duration"],
+  [/^writes\.balance$/, "ratio"],
+];
+
+/** A metric of all writes, or of those one member answered: its kind and the member; undefined for others. */
+export function writeMetric(metric: string): { readonly kind: MetricKind; readonly member?: number } | undefined {
+  const found = writeForms.find(([form]) => form.test(metric));
+  const [, member] = /^writes\.(\d+)\./.exec(metric) ?? [];
+  return found === undefined
+    ? undefined
+    : { kind: found[1], ...(member === undefined ? {} : { member: Number(member) }) };
 }
 
 /**
@@ -52,7 +75,12 @@ export function isReplicationMetric(metric: string): boolean {
  * Where replication is observed, of acknowledged writes: `persisted_ratio` (showed at the member that acknowledged
  * them), `replicated_ratio` (showed at every member within the deadline), and how long after the acknowledgement they
  * showed at every member, `replication.<percentile>`, at a majority, `replication.majority.<percentile>`, and at one
- * member, `replication.<ordinal>.<percentile>`.
+ * member, `replication.<ordinal>.<percentile>`. There also all writes together, and those one member answered:
+ * `writes[.<ordinal>].rate`, `.success_ratio` and `.latency.<percentile>`; `writes.balance` is the rate of the member
+ * that took fewest by that of the one that took most.
+ *
+ * `member_rate` is how many events per second the member that gained fewest came to hold; `bad_anchors` how many of the
+ * looked-at new documents were not there or had an anchor that failed. Both need a system that can tell.
  */
 export function metricKind(metric: string, operations: readonly string[]): MetricKind | undefined {
   const whole = wholeRunMetrics[metric];
@@ -61,6 +89,10 @@ export function metricKind(metric: string, operations: readonly string[]): Metri
   }
   if (replicationMetric(metric) !== undefined) {
     return "duration";
+  }
+  const write = writeMetric(metric);
+  if (write !== undefined) {
+    return write.kind;
   }
   const [operation, family, percentile, ...rest] = metric.split(".");
   if (operation === undefined || !operations.includes(operation) || rest.length > 0) {
@@ -84,6 +116,8 @@ function metricForms(operations: readonly string[]): string[] {
     `${operation}.rate`,
     `${operation}.latency.<${percentileNames.join("|")}>`,
     `replication[.<majority|ordinal>].<${percentileNames.join("|")}>`,
+    `writes[.<ordinal>].<rate|success_ratio|latency.<${percentileNames.join("|")}>>`,
+    "writes.balance",
   ];
 }
 

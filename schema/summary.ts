@@ -143,6 +143,17 @@ export const summarySchema = z.strictObject({
         replicated_ratio: z.number().nullable(),
         unknown: z.int(),
         replication_ms: spreadMs,
+        /** Writes of the measure phase that it answered; absent in older summaries. */
+        writes: z
+          .strictObject({
+            count: z.int(),
+            /** Answered well: per second, and as a share of all answers; null without any. */
+            rate: z.number(),
+            success_ratio: z.number().nullable(),
+            /** From the intended send time, all answers. */
+            latency_ms: percentilesMs.nullable(),
+          })
+          .optional(),
       }),
     )
     .optional(),

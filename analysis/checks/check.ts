@@ -6,6 +6,7 @@ import type { Failover } from "../failover.ts";
 import type { OperationTotals } from "../merge.ts";
 import type { WorkerData } from "../read.ts";
 import type { Replication } from "../replication.ts";
+import type { Writes } from "../writes.ts";
 
 /** What the spec and the conductor say; enough to see whether everybody took part. */
 export interface Protocol {
@@ -27,6 +28,8 @@ export interface WholeRun extends Protocol {
   readonly failovers: readonly Failover[];
   /** Null where replication was not observed. */
   readonly replication: Replication | null;
+  /** Null where replication was not observed, or nothing was to be written. */
+  readonly writes: Writes | null;
 }
 
 /** Something a check found. A failure makes the run invalid; a warning does not. */

@@ -100,7 +100,7 @@ function measuredEvents(
 export const sampleCheck: Check<WholeRun> = {
   check: "too-few-operations",
   title: "Were there enough operations for what is judged?",
-  run: ({ objectives, totals }) => {
+  run: ({ objectives, totals, writes }) => {
     const all = [...totals.values()].reduce((sum, operation) => sum + operation.latency.totalCount, 0);
     const findings: Finding[] = [];
     if (all === 0) {
@@ -115,7 +115,8 @@ export const sampleCheck: Check<WholeRun> = {
         continue;
       }
       const needed = operationsNeeded(wanted.percentile);
-      const count = totals.get(wanted.operation)?.latency.totalCount ?? 0;
+      const together = wanted.operation === "writes" ? writes?.count : undefined;
+      const count = together ?? totals.get(wanted.operation)?.latency.totalCount ?? 0;
       if (count < needed) {
         findings.push(
           failure(

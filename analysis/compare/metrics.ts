@@ -1,6 +1,6 @@
 import type { RunRecord } from "../../schema/comparison.ts";
 import { InputError } from "../../schema/errors.ts";
-import { type MetricKind, metricKind } from "../../schema/objectives.ts";
+import { type MetricKind, metricKind, writeMetric } from "../../schema/objectives.ts";
 import { formatCount } from "../format.ts";
 import { operationsNeeded, percentileMetric } from "../thresholds.ts";
 
@@ -35,6 +35,7 @@ const defaults: Readonly<Record<MetricKind, Omit<Measure, "metric" | "kind">>> =
 const exceptions: Readonly<Record<string, Partial<Measure>>> = {
   failover: { floor: 100 },
   achieved_ratio: { scale: "relative", threshold: 0.05, floor: 0.001 },
+  "writes.balance": { scale: "relative", threshold: 0.05, floor: 0.001 },
 };
 
 /** A threshold of the user for the metrics its pattern names: shares of the baseline, of all operations, or a count. */
@@ -105,6 +106,9 @@ export function measuresOf(runs: readonly RunRecord[], thresholds: readonly Thre
 /** Why a metric is shown but not judged unless it is asked for; undefined when it is judged. */
 export function whyOnlyShown(metric: string, runs: readonly RunRecord[]): string | undefined {
   const open = runs.every(({ conditions }) => conditions["workload.arrival.rate"] !== undefined);
+  if (writeMetric(metric)?.member !== undefined) {
+    return "it is of one member: writes.balance says how even they are";
+  }
   if (metric.endsWith(".rate") && open) {
     return "arrival is open, so the load sets it: achieved_ratio says how much of that was served";
   }

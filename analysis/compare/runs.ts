@@ -29,7 +29,10 @@ export async function readRunRecord(folder: string): Promise<ReadRun> {
     run: summary.run,
     started: summary.started,
     values: valuesOf(summary),
-    operations: Object.fromEntries(operations.map(([name, { count }]) => [name, count])),
+    operations: {
+      ...Object.fromEntries(operations.map(([name, { count }]) => [name, count])),
+      ...(whole?.writes ? { writes: whole.writes.count } : {}), // all together, as `writes.*` has them
+    },
     conditions: {
       ...(data.experiment === null ? {} : experimentConditions(data.experiment)),
       ...environmentConditions(summary),

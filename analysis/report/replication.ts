@@ -1,5 +1,5 @@
 import type { Summary } from "../../schema/summary.ts";
-import { formatCount, formatMs, formatRatio, plural, spreadText } from "../format.ts";
+import { formatCount, formatMs, formatRate, formatRatio, plural, spreadText } from "../format.ts";
 import type { Section } from "./document.ts";
 import { html, table } from "./html.ts";
 import { replicationFigure } from "./spread.ts";
@@ -37,6 +37,27 @@ ${table(
     formatCount(node.unknown),
   ]),
 )}
+${writesTable(nodes)}
 <p class="note">0 ms: it showed there before its writer was told. Each time may be off by ${formatMs(found.error_ms)} to either side.</p>`;
   return { id: "replication", title: "Replication", content };
+}
+
+/** What each member made of writes; nothing in summaries that do not tell it. */
+function writesTable(nodes: NonNullable<Summary["nodes"]>) {
+  const told = nodes.flatMap(({ pod, writes }) => (writes === undefined ? [] : [{ pod, ...writes }]));
+  return told.length === 0
+    ? html``
+    : table(
+        "Writes by the member that answered",
+        [{ head: "member" }, ...["answered", "rate", "success", "p50", "p90", "p95", "p99", "p99.9"].map(figures)],
+        told.map(({ pod, count, rate, success_ratio, latency_ms: latency }) => [
+          pod,
+          formatCount(count),
+          formatRate(rate),
+          share(success_ratio),
+          ...(["p50", "p90", "p95", "p99", "p999"] as const).map((name) =>
+            latency === null ? "none" : formatMs(latency[name]),
+          ),
+        ]),
+      );
 }
