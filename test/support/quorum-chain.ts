@@ -49,11 +49,6 @@ export class QuorumChain {
     return this.#log;
   }
 
-  /** Seconds of CPU the nodes have used so far. */
-  get pids(): number[] {
-    return this.#processes.flatMap(({ pid }) => pid ?? []);
-  }
-
   /** Started means that every node answers and has seen a block. */
   static async start(options: ChainOptions): Promise<QuorumChain> {
     const folder = await mkdtemp(join(tmpdir(), "orrery-chain-"));
@@ -94,16 +89,18 @@ export class QuorumChain {
     return result;
   }
 
+  /** Ends a node as a crash would. */
+  async kill(ordinal: number): Promise<void> {
+    const child = this.#processes[ordinal];
+    if (child?.exitCode === null && child.signalCode === null) {
+      const ended = once(child, "exit");
+      child.kill("SIGKILL");
+      await ended;
+    }
+  }
+
   async destroy(): Promise<void> {
-    await Promise.all(
-      this.#processes.map(async (child) => {
-        if (child.exitCode === null && child.signalCode === null) {
-          const ended = once(child, "exit");
-          child.kill("SIGKILL");
-          await ended;
-        }
-      }),
-    );
+    await Promise.all(this.#processes.map(async (_, ordinal) => await this.kill(ordinal)));
     await this.ptm?.destroy();
     await rm(this.folder, { recursive: true, force: true });
   }
@@ -153,7 +150,7 @@ export class QuorumChain {
     child.stderr.on("data", (chunk: Buffer) => {
       this.#log += chunk.toString();
     });
-    this.#processes.push(child);
+    this.#processes[ordinal] = child;
   }
 
   #ptmArguments(ordinal: number): string[] {

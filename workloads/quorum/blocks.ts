@@ -113,6 +113,8 @@ class BlockStream {
 
 type Head = z.output<typeof headSchema>;
 
+const messageError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)));
+
 /** JSON-RPC over one WebSocket. */
 class RpcSocket {
   readonly #socket: WebSocket;
@@ -123,7 +125,7 @@ class RpcSocket {
   /** Rejects when the connection is gone. */
   readonly closed: Promise<never>;
 
-  private constructor(socket: WebSocket) {
+  private constructor(socket: WebSocket, signal: AbortSignal) {
     this.#socket = socket;
     this.closed = new Promise((_, reject) => {
       const end = (error: Error): void => {
@@ -134,6 +136,7 @@ class RpcSocket {
       };
       socket.on("close", (code, reason) => end(new Error(`the node ended the stream: ${code} ${reason}`)));
       socket.on("error", (error) => end(new Error(`the stream broke off: ${error.message}`, { cause: error })));
+      signal.addEventListener("abort", () => end(messageError(signal.reason)), { once: true });
       socket.on("message", (data) => {
         try {
           this.#take(String(data));
@@ -148,8 +151,7 @@ class RpcSocket {
   static async open(url: string, signal: AbortSignal): Promise<RpcSocket> {
     signal.throwIfAborted();
     const socket = new WebSocket(url, { handshakeTimeout: connectLimitMs, perMessageDeflate: false });
-    const opened = new RpcSocket(socket);
-    signal.addEventListener("abort", () => socket.terminate(), { once: true });
+    const opened = new RpcSocket(socket, signal);
     await Promise.race([new Promise((resolve) => socket.once("open", resolve)), opened.closed]);
     return opened;
   }

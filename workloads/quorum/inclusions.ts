@@ -115,7 +115,7 @@ export class Inclusions {
 
   #leaveSilent(): void {
     if (this.#waiting.size > 0 && performance.now() - this.#heardMs > silenceMs) {
-      this.#stream?.abort();
+      this.#stream?.abort(new Error(`it told of no block for ${silenceMs} ms`));
     }
   }
 

@@ -10,6 +10,8 @@ const leastAttemptMs = 20;
 /** One attempt takes no more than this, so that another node can be tried. */
 const attemptLimitMs = 2_000;
 const pauseMs = 20;
+/** A transaction that is in no block after this time is handed to another node as well. */
+const firstInsistenceMs = 4_000;
 /** How long a node that did not answer is left alone while others are there. */
 const avoidMs = 1_000;
 
@@ -144,7 +146,7 @@ export class Sender {
       this.#takeBack(account, nonce, handed);
       return { ok: false, code: handed.code, endpoint, attempts };
     }
-    const found = await receipt;
+    const found = await this.#insist(receipt, signed, way, endpoint, context);
     if (found === undefined) {
       account.doubt();
       return { ok: false, code: "timeout", endpoint, attempts };
@@ -152,6 +154,24 @@ export class Sender {
     account.settled(nonce);
     const how = { endpoint, attempts, receipt: found };
     return found.status === 1 ? { ok: true, event: signed.hash, ...how } : { ok: false, code: "reverted", ...how };
+  }
+
+  /**
+   * Waits for a receipt. A node that took a transaction may die before it told another, so one that is in no block after
+   * some time goes to the next node too, at ever longer intervals.
+   */
+  async #insist(receipt: Promise<Receipt | undefined>, signed: Signed, way: Way, taker: number, { remainingMs }: Time) {
+    const over = new AbortController();
+    const settled = receipt.finally(() => over.abort());
+    let pauseMs = firstInsistenceMs;
+    for (let turn = taker + 1; way.node === undefined && remainingMs() > pauseMs; turn += 1) {
+      const waited = await sleep(pauseMs, true, { signal: over.signal }).catch(() => false);
+      if (!waited) break;
+      const again = this.node(turn).call(way.method, way.parameters(signed), attemptLimitMs);
+      await again.catch(() => undefined); // most often because it is known already; the receipt tells
+      pauseMs *= 2;
+    }
+    return await settled;
   }
 
   /** What a transaction that no node took means for its nonce. */
