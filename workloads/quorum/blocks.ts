@@ -31,8 +31,8 @@ const mostMissed = 2_000;
 const connectLimitMs = 2_000;
 
 export interface BlockSink {
-  /** The stream flows; `whole` when every block after the one asked for will be told. */
-  opened(whole: boolean): void;
+  /** The stream flows and tells of every block after `base`; `whole` when that is the one asked for. */
+  opened(whole: boolean, base: number): void;
   /** A block came; `replayed` when it was there before the stream. Of a changed chain blocks come anew from the fork on. */
   block(block: Block, replayed: boolean): void;
 }
@@ -80,7 +80,7 @@ class BlockStream {
     const missed = after === null ? 0 : latest.number - after;
     const whole = missed <= mostMissed;
     this.#base = whole && after !== null ? after : latest.number;
-    this.#sink.opened(whole);
+    this.#sink.opened(whole, this.#base);
     await this.#tellUpTo(latest, true);
   }
 

@@ -14,7 +14,11 @@ export async function followFeed(feed: MemberFeed, signal: AbortSignal): Promise
     feed.endpoint.attributes?.ws ?? "",
     after,
     {
-      opened: (whole) => feed.delivered((delivery) => delivery.opened(whole)),
+      opened: (whole, base) =>
+        feed.delivered((delivery) => {
+          delivery.opened(whole);
+          delivery.reached(String(base));
+        }),
       block: ({ number, transactions }, replayed) =>
         feed.delivered((delivery) => {
           for (const transaction of transactions) {

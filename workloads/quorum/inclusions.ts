@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { messageOf } from "../../schema/errors.ts";
 import { log } from "../core/log.ts";
-import { type Block, followBlocks } from "./blocks.ts";
+import { type Block, type BlockSink, followBlocks } from "./blocks.ts";
 import type { NodeRpc } from "./rpc.ts";
 
 const receiptSchema = z.object({
@@ -100,7 +100,12 @@ export class Inclusions {
   async #stay(node: NodeRpc): Promise<void> {
     this.#stream = new AbortController();
     this.#heardMs = performance.now();
-    const sink = { opened: () => undefined, block: (block: Block) => this.#block(block, node) };
+    const sink: BlockSink = {
+      opened: (_whole, base) => {
+        this.#last = base;
+      },
+      block: (block) => this.#block(block, node),
+    };
     try {
       await followBlocks(node.endpoint.attributes?.ws ?? "", this.#last, sink, this.#stream.signal);
     } catch (error) {
