@@ -19,6 +19,7 @@ import { reportCommand } from "./commands/report.ts";
 import { resultsCommand } from "./commands/results.ts";
 import { runCommand } from "./commands/run.ts";
 import { sqlCommand } from "./commands/sql.ts";
+import { statusCommand } from "./commands/status.ts";
 import { upCommand } from "./commands/up.ts";
 import { watchCommand } from "./commands/watch.ts";
 import { Interrupted, interruptSignals } from "./interrupt.ts";
@@ -38,6 +39,7 @@ for (const command of [
   runCommand(start),
   sqlCommand(start),
   upCommand(start),
+  statusCommand(start),
   previewCommand(start),
   destroyCommand(start),
   renderCommand(start),

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Experiment } from "../schema/experiment.ts";
+import type { Endpoint } from "../schema/run.ts";
 import type { ClusterTarget } from "./cluster-target.ts";
 import { labelsOf } from "./kubernetes/labels.ts";
 import { restrictedNamespace } from "./kubernetes/namespace.ts";
@@ -37,6 +38,8 @@ export class Simulation extends pulumi.ComponentResource {
   /** Where the conductor answers, through the API server's service proxy. */
   readonly conductor: { readonly service: string; readonly port: number };
   readonly endpoints: pulumi.Output<readonly string[]>;
+  /** The members behind them, with all that is publicly known of each. */
+  readonly members: pulumi.Output<readonly Endpoint[]>;
 
   constructor(name: string, args: SimulationArgs, opts?: pulumi.ComponentResourceOptions) {
     super("orrery:components:Simulation", name, {}, { ...opts, provider: args.target.provider });
@@ -68,6 +71,7 @@ export class Simulation extends pulumi.ComponentResource {
 
     this.namespace = namespace.created;
     this.conductor = { service: conductorName, port: conductorPort };
+    this.members = network.endpoints;
     this.endpoints = network.endpoints.apply((members) => members.map((member) => member.url));
     this.registerOutputs({ namespace: this.namespace, endpoints: this.endpoints });
   }

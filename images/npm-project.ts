@@ -24,12 +24,20 @@ interface Context {
 
 /** What no program reads: source maps, types, texts, npm's own notes. */
 const notRun = /(\.map|\.d\.[cm]?ts|\.tsbuildinfo|\.md|\.markdown)$|\/\.package-lock\.json$|\/\.bin$/;
-/** What is left of a native build besides the program: objects, archives, the Makefiles with this machine's paths. */
-const buildRest = /\/build\/(?!Release(\/[^/]+\.node)?$)|\/prebuilds\/(?!linux-)/;
+/** Native programs for other systems. */
+const foreign = /\/prebuilds\/(?!linux-)/;
+/** Of a native build, anything but the program: objects, archives, Makefiles with this machine's paths. */
+const buildRest = /^\/build\/(?!Release(\/[^/]+\.node)?$)/;
 
 /** Tells whether the packages would be others, without installing them. */
 export async function projectFingerprint(part: NpmProject, root: string): Promise<string> {
-  const hash = createHash("sha256").update(JSON.stringify([part.rebuild ?? [], part.except ?? [], process.arch]));
+  const rules = [notRun, foreign, buildRest].map(({ source }) => source);
+  const hash = createHash("sha256").update(JSON.stringify([rules, part.except ?? []]));
+  return hash.update(await installFingerprint(part, root)).digest("hex");
+}
+
+async function installFingerprint(part: NpmProject, root: string): Promise<string> {
+  const hash = createHash("sha256").update(JSON.stringify([part.rebuild ?? [], process.arch]));
   for (const file of ["package.json", "package-lock.json"]) hash.update(await readFile(join(root, part.project, file)));
   return hash.digest("hex");
 }
@@ -45,18 +53,20 @@ export async function placeProject(part: NpmProject, to: string, context: Contex
   await cp(modules, to, {
     recursive: true,
     verbatimSymlinks: true,
-    filter: (path) => !skipped.has(path) && !isLeftOut(path.slice(modules.length)),
+    filter: (path) => !skipped.has(path) && !isLeftOut(path.slice(modules.length), part.rebuild),
   });
 }
 
-/** Whether a file or folder, by its path below node_modules, is left out of images. */
-export function isLeftOut(path: string): boolean {
-  return notRun.test(path) || buildRest.test(path);
+/** Whether a file or folder, by its path below node_modules, is left out of images; `rebuilt` as in {@link NpmProject}. */
+export function isLeftOut(path: string, rebuilt: readonly string[] = []): boolean {
+  const built = rebuilt.find((name) => path.startsWith(`/${name}/`));
+  if (built !== undefined && buildRest.test(path.slice(built.length + 1))) return true;
+  return notRun.test(path) || foreign.test(path);
 }
 
 /** The folder with the installed project. */
 async function installed(part: NpmProject, context: Context): Promise<string> {
-  const id = (await projectFingerprint({ ...part, except: [] }, context.root)).slice(0, 12);
+  const id = (await installFingerprint(part, context.root)).slice(0, 12);
   const name = part.project.replaceAll("/", "-");
   const parent = join(context.home.cache, "npm");
   const folder = join(parent, `${name}-${id}`);

@@ -220,6 +220,27 @@ export const images = {
     base: "base",
     parts: [{ kind: "tool", program: "orrery-quorum", to: "orrery-quorum" }],
   },
+  cas: {
+    description: "anchor service of local Ceramic networks; a stand-in for ceramic-anchor-service",
+    buildFile: "cas.Containerfile",
+    base: "base",
+    parts: [
+      { kind: "node", to: "node" },
+      { kind: "npm", importedBy: ["nodes/cas"], to: "app/node_modules" },
+      { kind: "files", from: "nodes/cas", to: "app/nodes/cas" },
+      { kind: "files", from: "package.json", to: "app/package.json" },
+    ],
+  },
+  ganache: {
+    description: "Ethereum chain of local Ceramic networks",
+    upstream: "docker.io/trufflesuite/ganache:v7.9.2",
+    buildFile: "ganache.Containerfile",
+    base: "base",
+    parts: [
+      { kind: "node", to: "node" },
+      { kind: "npm-project", project: "images/ganache", except: ["ganache/dist/web"], to: "app/node_modules" },
+    ],
+  },
   "kind-parts": {
     description: "control plane, DNS, network and storage of kind-node, in one image",
     upstream: "the images that registry.k8s.io/kube-apiserver:v1.34.4 and its like are",

@@ -6,7 +6,7 @@ import { z } from "zod";
  */
 export const runSpecVersion = "orrery/run/v1";
 
-const endpoint = z.strictObject({
+export const endpointSchema = z.strictObject({
   /** Role group the member belongs to, e.g. `replica`. */
   group: z.string(),
   ordinal: z.int().min(0),
@@ -83,7 +83,7 @@ export const runSpecSchema = z.strictObject({
   timeoutMs: z.number().positive(),
   /** The system's own load parameters, resolved by its schema. */
   parameters: z.record(z.string(), z.unknown()),
-  endpoints: z.array(endpoint).min(1),
+  endpoints: z.array(endpointSchema).min(1),
   /** Pods of the network, for faults. */
   pods: z.strictObject({
     namespace: z.string(),

@@ -64,4 +64,5 @@ const simulation = await deploy().catch((error: unknown) => {
 
 export const namespace = simulation.namespace;
 export const endpoints = simulation.endpoints;
+export const members = simulation.members;
 export const conductor = simulation.conductor;

@@ -7,6 +7,7 @@ import { groupKey } from "../kubernetes/identity.ts";
 import { labelsOf, selectorOf } from "../kubernetes/labels.ts";
 import type { NetworkHandle } from "../network-handle.ts";
 import { type Admin, adminOf } from "./admin.ts";
+import { createAnchors } from "./anchors.ts";
 import { createBootstrap } from "./bootstrap.ts";
 import { password } from "./identity.ts";
 import { type CeramicPlan, type GroupPlan, groupDaemonConfig, knownPeers, peersDocument, planCeramic } from "./plan.ts";
@@ -52,7 +53,10 @@ export class CeramicNetwork extends pulumi.ComponentResource {
     const peers = createPeers(scope, known.apply(peersDocument));
     createDisruptionBudget(scope);
     createPolicies(scope);
-    const sets = plan.groups.map((group) => createGroup(scope, group, { key: keys[group.name], admin, peers }));
+    const anchors = createAnchors(scope);
+    const sets = plan.groups.map((group) =>
+      createGroup(scope, group, { key: keys[group.name], admin, peers, anchors }),
+    );
     const bootstrap = createBootstrap(scope, peers.metadata.name, sets);
 
     this.handle = {
@@ -122,6 +126,8 @@ interface GroupParts {
   readonly key: pulumi.Output<string> | undefined;
   readonly admin: Admin;
   readonly peers: k8s.core.v1.ConfigMap;
+  /** What has to serve before a peer starts. */
+  readonly anchors: readonly pulumi.Resource[];
 }
 
 /** Labels of a group's peers; those of all peers alone would let one group's Service answer with another's. */
@@ -181,7 +187,7 @@ function createGroup(scope: Scope, group: GroupPlan, parts: GroupParts): k8s.app
         volumeClaimTemplates: volumeClaims(group, args.target.storageClass),
       },
     },
-    { parent },
+    { parent, dependsOn: [...parts.anchors] },
   );
 }
 

@@ -58,12 +58,10 @@ describe("identities", () => {
   });
 
   test("have the names that libp2p and did:key give them", () => {
-    // Key of RFC 8032, section 7.1, test 1. The peer id is what kubo 0.39 makes of it, see test/integration/ceramic.
+    // Key of RFC 8032, section 7.1, test 1.
     const seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
     expect(didOfSeed(seed)).toBe("did:key:z6MktwupdmLXVVqTzCw4i46r4uGyosGXRnR3XjN4Zq7oMMsw");
-    const { publicKey } = {
-      publicKey: Buffer.from("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "hex"),
-    };
+    const publicKey = Buffer.from("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "hex");
     expect(libp2pPrivateKey({ seed: Buffer.from(seed, "hex"), publicKey })).toMatch(/^CAESQJ1hsZ3v/);
   });
 });
@@ -155,6 +153,32 @@ describe("the graph", () => {
       attributes: { ipfs: expect.stringMatching(/:5101$/), ipfsKind: "go", network: "inmemory" },
     });
     expect(JSON.stringify(graph.get("Job run-a"))).toContain("ceramic-admin");
+  });
+});
+
+describe("a local network", () => {
+  test("has a chain and an anchor service of its own that peers are told of and may reach", async () => {
+    const graph = await graphOf({ networkType: "local", cas: { batchLinger: 3 } });
+    for (const key of ["StatefulSet cas", "StatefulSet ganache", "Service cas", "Service ganache"]) {
+      expect([...graph.keys()]).toContain(key);
+    }
+    expect(JSON.stringify(graph.get("StatefulSet cas"))).toContain('{"name":"CAS_BATCH_LINGER_MS","value":"3000"}');
+    const { data } = graph.get("ConfigMap ceramic-0-settings") as { readonly data: Record<string, string> };
+    expect(JSON.parse(data["daemon-config.json"] ?? "")).toMatchObject({
+      anchor: {
+        "anchor-service-url": "http://cas:8081",
+        "ethereum-rpc-url": "http://ganache:8545",
+        "auth-method": "did",
+      },
+      network: { name: "local", "pubsub-topic": "/ceramic/local-0" },
+    });
+  });
+
+  test("has none where it is told of another, and an inmemory network never has", async () => {
+    const told = { networkType: "local", casApiUrl: "http://cas.example:80", ethRpcUrl: "https://eth.example" };
+    for (const section of [told, {}]) expect((await graphOf(section)).has("StatefulSet cas")).toBe(false);
+    const { data } = (await graphOf(told)).get("ConfigMap ceramic-0-settings") as { readonly data: object };
+    expect(JSON.stringify(data)).toContain("cas.example");
   });
 });
 
