@@ -10,6 +10,7 @@ import type { ObjectiveResult } from "../schema/summary.ts";
 import type { WholeRun } from "./checks/check.ts";
 import type { Failover } from "./failover.ts";
 import { formatMetric, formatMs } from "./format.ts";
+import { badAnchors, memberRate } from "./held.ts";
 import { percentilesMs } from "./histogram.ts";
 import { answeredWellBetween } from "./merge.ts";
 import { replicationMetrics } from "./replication-summary.ts";
@@ -61,6 +62,14 @@ export function metricsOf(run: WholeRun): Metrics {
   const failover = longestFailover(run.failovers);
   if (typeof failover === "number") {
     metrics.failover = failover;
+  }
+  const held = memberRate(run);
+  if (typeof held === "number") {
+    metrics.member_rate = held;
+  }
+  const anchors = badAnchors(run);
+  if (anchors !== undefined) {
+    metrics.bad_anchors = anchors;
   }
   return { ...metrics, ...replicationMetrics(run.replication), ...writeMetrics(run.writes) };
 }
@@ -128,6 +137,12 @@ function whyNoValue(metric: string, run: WholeRun | null): string {
   if (metric === "failover") {
     const failover = longestFailover(run.failovers);
     return typeof failover === "string" ? failover : "no fault acted";
+  }
+  if (metric === "member_rate") {
+    return String(memberRate(run));
+  }
+  if (metric === "bad_anchors") {
+    return "no worker looked at anchors: workload.parameters.anchors asks for it";
   }
   if (isReplicationMetric(metric)) {
     return whyNotReplicated(metric, run);

@@ -162,6 +162,33 @@ export const workerResultSchema = z.strictObject({
     .nullable(),
   /** Absent where replication was not observed. */
   replication: replicationResultSchema.optional(),
+  /**
+   * Events each member held at the beginning and the end of the measure phase, null where it did not say, and the time
+   * between the two; absent where the system does not tell, or another worker does.
+   */
+  held: z
+    .array(
+      z.strictObject({
+        ordinal: z.int().min(0),
+        before: z.int().min(0).nullable(),
+        after: z.int().min(0).nullable(),
+        seconds: z.number().min(0),
+      }),
+    )
+    .optional(),
+  /** What a sample of the created documents came to; absent where nobody looked. */
+  anchors: z
+    .strictObject({
+      created: z.int().min(0),
+      sampled: z.int().min(0),
+      /** Not there at the last member, or without an answer from the first. */
+      unread: z.int().min(0),
+      anchored: z.int().min(0),
+      pending: z.int().min(0),
+      failed: z.int().min(0),
+      notRequested: z.int().min(0),
+    })
+    .optional(),
   /** What became of the OpenTelemetry data; absent when none was asked for. It is no part of the measurement. */
   telemetry: z
     .strictObject({

@@ -58,6 +58,8 @@ export function planRun(experiment: Experiment, run: string, place: RunPlace): R
   };
 }
 
+/** Seconds allowed for looking at a sample of documents twice. */
+const lookSeconds = 120;
 /** Seconds allowed for pulling images, meeting at the barrier, reading back written keys and delivering results. */
 const overheadSeconds = 240;
 
@@ -68,5 +70,12 @@ const overheadSeconds = 240;
 export function runDeadlineSeconds(experiment: Experiment): number {
   const { phases, timeout } = experiment.workload;
   const replication = experiment.observe.replication?.deadline ?? 0;
-  return Math.ceil((phases.warmup + phases.measure + phases.cooldown + timeout + replication) / 1000) + overheadSeconds;
+  const load = Math.ceil((phases.warmup + phases.measure + phases.cooldown + timeout + replication) / 1000);
+  return load + anchorSeconds(experiment) + overheadSeconds;
+}
+
+/** Seconds that drivers wait for anchors after the load, and look at them. */
+function anchorSeconds({ workload: { parameters } }: Experiment): number {
+  const anchors = "anchors" in parameters ? parameters.anchors : undefined;
+  return anchors === undefined ? 0 : anchors.wait + lookSeconds;
 }

@@ -1,13 +1,15 @@
 import type { Endpoint, RunSpec } from "../../schema/run.ts";
 import { ceramicParameters } from "../../schema/systems/ceramic-workload.ts";
 import type { ConnectOptions, Connector, Member } from "../core/connector.ts";
+import { lookAtAnchors } from "./anchors.ts";
 import { AuthorPool } from "./authors.ts";
 import { BlockOperations } from "./block-operations.ts";
 import { Signer } from "./did.ts";
 import { DocumentOperations } from "./document-operations.ts";
 import { firstToken, followDocuments, isAlive } from "./feed.ts";
 import { CeramicPeer } from "./peer.ts";
-import { type Parameters, prepareAuthors, readSecret } from "./setup.ts";
+import { storedEvents } from "./recon.ts";
+import { type Parameters, prepareAuthors, readSecret, type SetupPlace } from "./setup.ts";
 import { WriteOrder } from "./write-order.ts";
 
 /** Operations that go to IPFS; the others go to js-ceramic. */
@@ -49,11 +51,31 @@ export async function connect(spec: RunSpec, { worker, credentials }: ConnectOpt
     },
     ...(documents === undefined ? {} : { readBack: (key: string) => documents.readBack(key) }),
     observe: (feed, signal) => followDocuments(feed, order, first, signal),
+    ...heldOf(place, documents),
+    ...(documents === undefined || parameters.anchors === undefined
+      ? {}
+      : { lookAtAnchors: (stop) => lookAtAnchors(documents.created, peers, { ...anchorOptions(place), stop }) }),
     close: async () => {
       await Promise.all([...peers.map((peer) => peer.close()), blocks?.close()]);
     },
   };
 }
+
+/** How members say what they hold: js-ceramic by its index, ceramic-one by a counter. */
+function heldOf(place: SetupPlace, documents: DocumentOperations | undefined): Pick<Connector, "held"> {
+  if (place.worker > 0 && (documents === undefined || place.parameters.model === "shared")) {
+    return {}; // the first worker does
+  }
+  if (documents !== undefined) {
+    return { held: ({ ordinal }) => documents.held(ordinal) };
+  }
+  return place.spec.operations.recon_event === undefined ? {} : { held: storedEvents };
+}
+
+const anchorOptions = ({ parameters, spec }: SetupPlace) => ({
+  waitMs: (parameters.anchors?.wait ?? 0) * 1000,
+  seed: spec.seed,
+});
 
 /** @throws Error when there would be nothing to change, read or ask for */
 function requireDocuments(operations: readonly string[], { documents, shapes }: Parameters): void {

@@ -11,6 +11,7 @@ import type { WriteOrder } from "./write-order.ts";
 /** With less time than this left nothing is tried again. */
 const leastAttemptMs = 20;
 const readBackLimitMs = 5_000;
+const countLimitMs = 5_000;
 /** An author does not come to own more documents than this; what it creates beyond is left alone. */
 const mostDocuments = 1_000;
 
@@ -23,11 +24,14 @@ export class DocumentOperations {
   readonly #homes = new Map<string, CeramicPeer>();
   /** What is created is used again. */
   readonly #keep: boolean;
+  readonly #models: ReadonlySet<string>;
+  readonly #created: string[] = [];
 
   constructor(place: SetupPlace, pool: AuthorPool, order: WriteOrder) {
     this.#place = place;
     this.#order = order;
     this.#keep = Object.keys(place.spec.operations).some((name) => ["update", "read", "query"].includes(name));
+    this.#models = new Set(pool.authors.flatMap(({ models }) => Object.values(models)));
     const asAuthor =
       (work: (author: Author, context: OperationContext) => Promise<Outcome>) =>
       async (context: OperationContext): Promise<Outcome> =>
@@ -44,6 +48,29 @@ export class DocumentOperations {
       query: asAuthor((author, context) => this.#query(author, context)),
       index_model: asAuthor((author, context) => this.#indexModel(author, context)),
     };
+  }
+
+  /**
+   * Documents in a peer's index, of the models this worker answers for: the first worker for those that all share.
+   *
+   * @throws Error when the peer does not tell
+   */
+  async held(ordinal: number): Promise<number> {
+    const peer = this.#place.peers.find(({ endpoint }) => endpoint.ordinal === ordinal);
+    let sum = 0;
+    for (const model of this.#models) {
+      const reply = await peer?.count(model, { limitMs: countLimitMs });
+      if (reply?.ok !== true) {
+        throw new Error(reply?.why ?? `there is no peer ${ordinal}`);
+      }
+      sum += reply.value;
+    }
+    return sum;
+  }
+
+  /** Ids of the documents whose creation was acknowledged. */
+  get created(): readonly string[] {
+    return this.#created;
   }
 
   /** Content at the peer that acknowledged the last write of it. */
@@ -65,6 +92,9 @@ export class DocumentOperations {
     const reply = await author.peer.create(streamTypes.document, genesis, callOf(context));
     this.#homes.set(document.streamId, author.peer);
     const write = { key: document.streamId, value: textOf(content), lingering: false };
+    if (reply.ok && this.#place.parameters.anchors !== undefined) {
+      this.#created.push(document.streamId);
+    }
     if (reply.ok && this.#keep && author.documents.length < mostDocuments) {
       author.documents.push({ ...document, state: reply.value });
     }

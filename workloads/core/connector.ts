@@ -1,3 +1,4 @@
+import type { WorkerResult } from "../../schema/results.ts";
 import type { Endpoint, RunSpec } from "../../schema/run.ts";
 import type { Random } from "./random.ts";
 
@@ -92,6 +93,15 @@ export interface Connector {
    * @throws Error saying why the stream could not be had or broke off.
    */
   observe?(feed: MemberFeed, signal: AbortSignal): Promise<void>;
+  /**
+   * How many events a member holds of what this worker answers for; there when the system can tell. Asked before and
+   * after the measure phase.
+   *
+   * @throws Error when it cannot be told now.
+   */
+  held?(endpoint: Endpoint): Promise<number>;
+  /** Looks, once the load is over, whether what was created is there and anchored; there when the run asks for it. */
+  lookAtAnchors?(stop: AbortSignal): Promise<NonNullable<WorkerResult["anchors"]>>;
   close(): Promise<void>;
 }
 

@@ -11,6 +11,7 @@ import { type Connector, loadConnector } from "./connector.ts";
 import { checkDurability, WriteLog } from "./durability.ts";
 import { EventLog } from "./events.ts";
 import { cpuBetween, EventLoopWatch, readCpu } from "./health.ts";
+import { watchHeld } from "./held.ts";
 import { summaryMs } from "./histogram.ts";
 import { watchIdle } from "./idle.ts";
 import { type Completed, Load, type LoadObserver } from "./load.ts";
@@ -128,6 +129,7 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
   scene.over.addEventListener("abort", () => ended.abort(), { once: true });
   const reports = reportProgress(clock, recorder, scene.conductor, { startUs, measureUs, endUs }, ended.signal);
   const health = watchHealth(clock, measureUs, endUs, scene.stop);
+  const held = countHeld(spec, scene, clock, { fromUs: measureUs, toUs: endUs });
   const idle = await watchIdle(clock, startUs, scene.conductor, scene.stop);
   await sleepUntil(clock, startUs, scene.stop);
   if (scene.stop.aborted) {
@@ -135,11 +137,13 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
   }
   await load.run();
   const { eventLoopDelayMs, cpu } = await health;
+  const members = await held;
   const loadEndedUs = clock.nowUs();
   const clockReading = await readClockAgain(scene);
   await sleepUntil(clock, endUs + spec.phases.cooldownMs * 1000, scene.stop);
   const durability = await readBack(scene, writes, load.hung);
   await replication?.settled(scene.stop);
+  const anchors = await scene.connector.lookAtAnchors?.(scene.stop);
   const replicated = await replication?.stop();
   ended.abort();
   await reports;
@@ -164,6 +168,8 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
     },
     durability,
     ...(replicated === undefined ? {} : { replication: replicated }),
+    ...(members === undefined ? {} : { held: members }),
+    ...(anchors === undefined ? {} : { anchors }),
     ...(sent === undefined ? {} : { telemetry: sent }),
   });
   return { result, events, replication };
@@ -190,6 +196,17 @@ function watchReplication({ spec, worker }: WorkerTask, { connector, over }: Sce
   }
   const { endpoints, timeoutMs } = spec;
   return new ReplicationWatch({ endpoints, timeoutMs, worker, ...spec.replication }, observe, clock, over);
+}
+
+/** Undefined where the system does not tell what its members hold. */
+async function countHeld(
+  { endpoints }: RunSpec,
+  { connector, stop }: Scene,
+  clock: Clock,
+  span: { readonly fromUs: number; readonly toUs: number },
+): Promise<WorkerResult["held"]> {
+  const held = connector.held?.bind(connector);
+  return held === undefined ? undefined : await watchHeld(held, endpoints, clock, span, stop);
 }
 
 /** The phases as planned, cut off where the worker was stopped. */

@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { parse } from "yaml";
+import { parse, stringify } from "yaml";
 import { z } from "zod";
 import { InputError } from "../../../schema/errors.ts";
 import { customResourceDefinitions, type spellings } from "../../../schema/keramik/crd.ts";
 import { isKeramik, readKeramik } from "../../../schema/keramik/read.ts";
+import { parseExperiment } from "../../../schema/load.ts";
 import { ceramicScenarios } from "../../../schema/systems/ceramic-workload.ts";
 import { orrery } from "../../support/cli.ts";
 
@@ -182,6 +183,52 @@ describe("Keramik's resources", () => {
     ["text that is no YAML", `${small}  ceramic: [\n`, /not valid YAML/],
   ])("%s is refused, with its place", (_, text, message) => {
     expect(problemsOf(text)).toMatch(message);
+  });
+});
+
+describe("as experiments", () => {
+  const warnedOf = (text: string): string[] => parseExperiment(text, "k.yaml").warnings.map(({ rule }) => rule);
+
+  test.each(files.filter((name) => fixture(name).includes("kind: Network")))("%s is one", async (name) => {
+    expect(parseExperiment(fixture(name), name).experiment.network.system).toBe("ceramic");
+    const { written } = readKeramik(fixture(name), name);
+    await expect(stringify(written)).toMatchFileSnapshot(`keramik/${name}`);
+  });
+
+  test("small and basic together are one", async () => {
+    const text = joined(small, basic);
+    expect(parseExperiment(text, "k.yaml").experiment).toMatchObject({ name: "small", workload: { workers: 2 } });
+    await expect(stringify(readKeramik(text, "k.yaml").written)).toMatchFileSnapshot("keramik/small-basic.yaml");
+  });
+
+  test("a Network alone is warned about, with what is taken for granted", () => {
+    expect(warnedOf(small)).toEqual([
+      expect.stringMatching(/networkType is not written; inmemory is taken/),
+      expect.stringMatching(/there is no Simulation/),
+    ]);
+  });
+
+  test.each([
+    ["weight", `${small}  ceramic:\n    - weight: 0\n`, /k\.yaml:8 spec\.ceramic\[0\]\.weight: /],
+    [
+      "volumes",
+      `${small}  ceramic:\n    - storage: {size: 1Mi}\n`,
+      /k\.yaml:8 spec\.ceramic\[0\]\.storage: .*out of range/,
+    ],
+    [
+      "commands",
+      `${small}  ceramic:\n    - ipfs: {go: {commands: [rm]}}\n`,
+      /k\.yaml:8 spec\.ceramic\[0\]\.ipfs: .*ipfs config/,
+    ],
+    ["peers", small.replace("2", "900"), /k\.yaml:6 spec\.replicas: 900/],
+    [
+      "anchor service",
+      `${small}  networkType: mainnet\n`,
+      /spec\.casApiUrl: a mainnet network needs an anchor service/,
+    ],
+    ["users", joined(small, basic.replace("users: 10", "users: 20002")), /k\.yaml:16 spec\.users: /],
+  ])("what an experiment cannot have is told in Keramik's words: %s", (_, text, message) => {
+    expect(() => parseExperiment(text, "k.yaml")).toThrow(message);
   });
 });
 

@@ -14,6 +14,7 @@ interface Stream {
   readonly model: string;
   content: Record<string, unknown>;
   readonly log: CID[];
+  anchorStatus: string;
 }
 
 type Container = Commit["container"];
@@ -36,6 +37,8 @@ export class StubCeramic {
   readonly #codes = new Set<string>();
   /** Answers 500 to changes as long as it is set. */
   refusing = false;
+  /** Streams it does not have, though the network does. */
+  readonly missing = new Set<string>();
   /** Refuses new feeds, and ends those there are. */
   #closed = false;
 
@@ -179,7 +182,7 @@ export class StubCeramic {
       const model = payload.header?.model ?? new Uint8Array();
       const name = type === 3 ? streamId(2, CID.decode(model.subarray(3))) : "";
       const content = payload.data as Record<string, unknown>;
-      this.#network.streams.set(id, { type, genesis: cid, model: name, content, log: [cid] });
+      this.#network.streams.set(id, { type, genesis: cid, model: name, content, log: [cid], anchorStatus: "PENDING" });
       this.#network.written(id, this.ordinal);
     }
     return this.#stateOf(id);
@@ -201,10 +204,11 @@ export class StubCeramic {
 
   #stateOf(id: string): unknown {
     const stream = this.#network.streams.get(id);
-    if (stream === undefined) {
+    if (stream === undefined || this.missing.has(id)) {
       throw new Error(`there is no stream ${id}`);
     }
-    return { streamId: id, state: { type: stream.type, content: stream.content, log: logOf(stream.log) } };
+    const { type, content, log, anchorStatus } = stream;
+    return { streamId: id, state: { type, content, log: logOf(log), anchorStatus } };
   }
 }
 
