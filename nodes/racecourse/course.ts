@@ -159,7 +159,8 @@ export class Course {
 
   async #watch(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      await Promise.all(this.#nodes.map((node) => node.look()));
+      const looks = Promise.all(this.#nodes.map((node) => node.look()));
+      await Promise.race([looks, sleep(this.#options.pollMs)]); // a node that hangs delays nobody
       this.#publish(await this.#look());
       await this.#rest();
     }

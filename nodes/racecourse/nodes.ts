@@ -24,6 +24,7 @@ export class WatchedNode {
   readonly rpc: JsonRpc;
   status: NodeStatus;
   #looks = 0;
+  #asking: Promise<void> | undefined;
 
   constructor(url: string) {
     this.rpc = new JsonRpc(url);
@@ -31,8 +32,15 @@ export class WatchedNode {
     this.status = { name, up: false, problem: "not asked yet" };
   }
 
-  /** Asks the node; never throws, a node that is away is a status. */
+  /** Asks the node, unless an answer is awaited already; never throws, a node that is away is a status. */
   async look(): Promise<void> {
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined;
+    });
+    await this.#asking;
+  }
+
+  async #ask(): Promise<void> {
     const { name } = this.status;
     try {
       const height = await this.rpc.call("eth_blockNumber", [], quantity);
@@ -69,7 +77,7 @@ async function roleOf(rpc: JsonRpc): Promise<Pick<NodeStatus, "role" | "consensu
   const modules = (await optional(rpc.call("rpc_modules", [], z.record(z.string(), z.string())))) ?? {};
   if ("raft" in modules) {
     const role = await optional(rpc.call("raft_role", [], z.string()));
-    if (role !== undefined && role !== "") return { consensus: "raft", role: role === "minter" ? "leader" : role };
+    if (role !== undefined && role !== "") return { consensus: "raft", role };
   }
   if ("istanbul" in modules) {
     const own = await optional(rpc.call("istanbul_nodeAddress", [], hexBytes));

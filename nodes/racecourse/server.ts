@@ -56,9 +56,11 @@ export async function startServer(course: Course, port: number): Promise<Running
     port: typeof address === "object" && address !== null ? address.port : port,
     async close() {
       clearInterval(heartbeat);
-      for (const reader of readers.clients) reader.close(1001, "the server stops");
+      const all = [...readers.clients];
+      for (const reader of all) reader.close(1001, "the server stops");
+      const patience = setTimeout(() => all.forEach((reader) => void reader.terminate()), 2_000);
       await new Promise((resolve) => server.close(resolve));
-      for (const reader of readers.clients) reader.terminate();
+      clearTimeout(patience);
     },
   };
 }
@@ -77,7 +79,10 @@ async function application(course: Course): Promise<Hono> {
         formAction: ["'none'"],
         frameAncestors: ["'none'"],
       },
-      strictTransportSecurity: false, // whether there is TLS is the ingress's to say
+      // Whether there is TLS is the ingress's to say, and without it browsers complain of these.
+      strictTransportSecurity: false,
+      crossOriginOpenerPolicy: false,
+      originAgentCluster: false,
     }),
   );
   for (const [path, [name, type]] of Object.entries(files)) {

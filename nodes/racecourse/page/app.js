@@ -17,10 +17,12 @@ function show(next) {
   const before = state;
   state = next;
   track ??= new Track(at("lanes"), state.horses);
-  if (state.race !== undefined) showRace(state.race, before?.race);
+  const { chain, contract, problem, players, race } = state;
+  if (race !== undefined) showRace(race, before?.race);
   if (!running) showOutcome();
-  const { chain, contract, problem, players } = state;
   setText("height", chain === undefined ? "–" : format.format(chain.height));
+  const ready = race?.bets.filter((bet) => bet.ready).length ?? 0;
+  setText("ready-count", race === undefined ? "–" : `${ready} of ${race.bets.length}`);
   setText("contract", contract === undefined ? "" : `Contract ${contract} on chain ${chain?.id}.`);
   at("problem").hidden = problem === undefined;
   setText("problem", problem ?? "");
@@ -33,8 +35,6 @@ function showOutcome() {
   const { race } = state;
   setText("race", race === undefined ? "–" : race.race === 0 ? "none yet" : `${race.race}`);
   setText("jackpot", race === undefined ? "–" : format.format(race.jackpot));
-  const ready = race?.bets.filter((bet) => bet.ready).length ?? 0;
-  setText("ready-count", race === undefined ? "–" : `${ready} of ${race.bets.length}`);
   showTable("players", playerRows());
   at("happenings").replaceChildren(...state.happenings.toReversed().map(happeningItem));
 }
