@@ -34,11 +34,14 @@ export function kustomization(resources: readonly RenderedResource[]): RenderedF
     resources: files.map((file) => file.path),
     ...(secrets.length > 0 ? { generatorOptions: { disableNameSuffixHash: true }, secretGenerator: secrets } : {}),
   };
-  return [{ path: "kustomization.yaml", text: stringify(kustomization) }, ...files];
+  return [{ path: "kustomization.yaml", text: stringify(kustomization, forKubernetes) }, ...files];
 }
 
+/** Readers of manifests go by YAML 1.1, to which a plain `off`, `yes` or `0o644` is no text. */
+const forKubernetes = { compat: "yaml-1.1" } as const;
+
 const objectText = (resource: RenderedResource): string =>
-  stringify(withoutSecrets(resource), { sortMapEntries: true });
+  stringify(withoutSecrets(resource), { ...forKubernetes, sortMapEntries: true });
 
 function secretGenerator({ inputs }: RenderedResource): unknown {
   const { name, namespace, labels } = metadataOf(inputs);
@@ -103,7 +106,7 @@ export function operatorStack(settings: OperatorStackSettings): string {
       },
     },
   ];
-  return objects.map((object) => stringify(object)).join("---\n");
+  return objects.map((object) => stringify(object, forKubernetes)).join("---\n");
 }
 
 /** The Kubernetes objects in an order they can be applied in; those Pulumi would name are named as in the program. */

@@ -64,6 +64,7 @@ export class CeramicNetwork extends pulumi.ComponentResource {
       namespace: args.namespace.created,
       endpoints: known.apply((list) => list.map((peer) => endpointOf(peer, network.networkType))),
       podSelector: scope.selector,
+      ...(network.groups.every(({ image }) => image === undefined) ? { crash } : {}),
       credentials: credentials.metadata.name,
       servicePorts: [ports.api, ports.rpc, ...(usesRust(plan) ? [ports.ipfsMetrics] : [])],
       scrapeTargets: plan.groups.map((group) => ({
@@ -78,6 +79,9 @@ export class CeramicNetwork extends pulumi.ComponentResource {
     this.registerOutputs({ endpoints: this.handle.endpoints, peers: known, adminDid: admin.did });
   }
 }
+
+/** Of the image built here; another one need not have it. */
+const crash = { container: "ceramic", command: ["/usr/local/bin/node", "/app/crash.ts"] };
 
 const usesRust = (plan: CeramicPlan): boolean => plan.peers.some(({ ipfsKind }) => ipfsKind === "rust");
 

@@ -168,8 +168,7 @@ function ipfsContainer(plan: GroupPlan, { network, images }: PodParts): Containe
     resources: resources(ipfs.resources, defaults.ipfs, network.devMode),
     securityContext: restrictedContainer,
     startupProbe: { tcpSocket: { port: "rpc" }, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 120 },
-    readinessProbe: { tcpSocket: { port: "rpc" }, periodSeconds: 5, timeoutSeconds: 5 },
-    livenessProbe: { tcpSocket: { port: "rpc" }, periodSeconds: 30, timeoutSeconds: 30 },
+    livenessProbe: { tcpSocket: { port: "rpc" }, periodSeconds: 30, timeoutSeconds: 30 }, // js-ceramic tells readiness
     volumeMounts: [
       ...(kubo ? [{ name: "config", mountPath: paths.config, readOnly: true }] : []),
       { name: "ipfs-data", mountPath: paths.ipfs },

@@ -21,6 +21,14 @@ test("manifests apply in their order and hold no secret value", () => {
   }
 });
 
+test("manifests say the same to readers of YAML 1.1, to whom a plain `off` is false", async () => {
+  const { experiment: ceramic } = await loadExperiment("examples/ceramic.yaml"); // has a variable that is "off"
+  const text = manifests(await sampleGraph(ceramic));
+  const read = (version: "1.1" | "1.2") => parseAllDocuments(text, { version }).map((document) => document.toJS());
+  expect(text).toContain("IPFS_TELEMETRY");
+  expect(read("1.1")).toEqual(read("1.2"));
+});
+
 test("a kustomization names every file it comes with, and reads secrets from files", () => {
   const [index, ...files] = kustomization(graph);
   const base = parse(index?.text ?? "");
