@@ -81,7 +81,7 @@ describe("the report", () => {
     expect(map.match(/<title>kv-\d: \d+ operations answered/g)).toHaveLength(3);
     const calm = renderReport(await analysed({ killAtMs: null }));
     expect(calm).toContain("Nobody was seen to lead. None was harmed.");
-    expect(calm).not.toContain("killed, until ready again");
+    expect(calm).not.toContain("hit, until back");
   });
 
   test("stays small and labelled with a hundred members", async () => {
