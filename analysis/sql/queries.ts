@@ -29,6 +29,14 @@ FROM events e JOIN runs USING (run) WHERE phase = 'measure' GROUP BY ALL ORDER B
   unnest(quantile_disc(service_us, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999])) / 1e3 AS service_ms
 FROM events WHERE phase = 'measure' GROUP BY run, operation ORDER BY run, operation, percentile`,
   },
+  "keramik-nodes": {
+    description: "requests by member and operation: success in percent, well answered per second, and percentiles",
+    sql: `SELECT e.run, endpoint AS member, operation, count(*) AS requests,
+  100.0 * count(*) FILTER (outcome = 'ok') / count(*) AS success_percent,
+  count(*) FILTER (outcome = 'ok') / (any_value(measure_to_us - measure_from_us) / 1e6) AS succeeded_per_s,
+  ${[0.5, 0.9, 0.95, 0.99, 0.999].map((share) => `quantile_disc(latency_us, ${share}) / 1e3 AS p${String(share * 100).replace(".", "")}_ms`).join(",\n  ")}
+FROM events e JOIN runs USING (run) WHERE phase = 'measure' GROUP BY e.run, endpoint, operation ORDER BY ALL`,
+  },
   "keramik-minutes": {
     description: "requests by operation, result and minute of the measure phase, by time of answer",
     sql: `SELECT e.run, operation, outcome, CAST((completed_us - measure_from_us) // 60000000 AS INTEGER) AS minute,

@@ -149,4 +149,19 @@ describe("the numbers of Keramik's notebook", () => {
       );
     }
   });
+
+  test("by member are those of the summary", async () => {
+    const { folder } = await made({ ...failing, replication: { deadlineMs: 1_000, delayMs: () => 5 } });
+    const { summary } = await analyseRun(folder);
+    const { rows } = await (await opened(folder)).query(namedQueries["keramik-nodes"].sql);
+    const writes = rows.filter(([, , operation]) => operation === "put");
+    expect(writes.map(([, member]) => member)).toEqual(summary.nodes?.map(({ ordinal }) => ordinal));
+    for (const [, member, , requests, percent, rate, p50] of writes) {
+      const own = summary.nodes?.find(({ ordinal }) => ordinal === member)?.writes;
+      expect(own?.count).toBe(requests);
+      expect(100 * (own?.success_ratio ?? Number.NaN)).toBeCloseTo(percent as number, 9);
+      expect(own?.rate).toBeCloseTo(rate as number, 9);
+      expect(own?.latency_ms?.p50).toBeCloseTo(p50 as number, 9);
+    }
+  });
 });
