@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { z } from "zod";
 import { partNames, ports } from "../components/observability/names.ts";
-import { type RunSeries, usageSeries } from "../components/observability/queries.ts";
+import { quorumSeries, type RunSeries, usageSeries } from "../components/observability/queries.ts";
 import { messageOf, RunFailure } from "../schema/errors.ts";
 import type { Observe } from "../schema/observe.ts";
 import {
@@ -148,7 +148,7 @@ const rangeAnswer = z.object({
 const stepMs = 5_000;
 
 async function metricsOf(ask: Ask, run: ObservedRun): Promise<MetricsFile> {
-  const series = await Promise.all(usageSeries.map((one) => pointsOf(ask, one, run)));
+  const series = await Promise.all([...usageSeries, ...quorumSeries].map((one) => pointsOf(ask, one, run)));
   return metricsFileSchema.parse({ schema: metricsVersion, run: run.run, stepMs, series: series.flat() });
 }
 

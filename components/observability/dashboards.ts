@@ -1,4 +1,4 @@
-import { usageSeries } from "./queries.ts";
+import { quorumSeries, type RunSeries, usageSeries } from "./queries.ts";
 
 /** A dashboard as data: a row of panels is a line of titles and queries. */
 interface Panel {
@@ -14,6 +14,12 @@ interface Dashboard {
   readonly title: string;
   readonly panels: readonly Panel[];
 }
+
+const panelOf = ({ title, unit, query, label }: RunSeries): Panel => ({
+  title,
+  unit,
+  queries: { [`{{${label}}}`]: query },
+});
 
 /** What every experiment has: the load as the conductor sees it, and what pods and nodes use. */
 const run: Dashboard = {
@@ -36,7 +42,7 @@ const run: Dashboard = {
     },
     { title: "Operations in flight", unit: "short", queries: { "{{worker}}": "orrery_worker_in_flight" } },
     { title: "Faults applied", unit: "short", queries: { "{{fault}}": "orrery_fault_applied" } },
-    ...usageSeries.map(({ title, unit, query, label }) => ({ title, unit, queries: { [`{{${label}}}`]: query } })),
+    ...usageSeries.map(panelOf),
   ],
 };
 
@@ -75,8 +81,18 @@ const kv: Dashboard = {
   ],
 };
 
+/** Nodes of a quorum network. */
+const quorum: Dashboard = {
+  uid: "orrery-quorum",
+  title: "Quorum network",
+  panels: [
+    { title: "Height", unit: "short", queries: { "{{pod}}": "chain_head_block" } },
+    ...quorumSeries.map(panelOf),
+  ],
+};
+
 /** Every dashboard. A system's own is a line here. */
-export const dashboards: readonly Dashboard[] = [run, kv];
+export const dashboards: readonly Dashboard[] = [run, kv, quorum];
 
 /**
  * Files Grafana is provisioned with: the data source, the provider and each dashboard.

@@ -57,3 +57,36 @@ export const usageSeries: readonly RunSeries[] = [
     label: "node",
   },
 ];
+
+/** What nodes of a quorum network tell by geth's own metrics; empty for other networks. */
+export const quorumSeries: readonly RunSeries[] = [
+  {
+    name: "quorum_block_seconds",
+    title: "Time between blocks by node",
+    unit: "s",
+    query: "1 / (deriv(chain_head_block[30s]) > 0.001)",
+    label: "pod",
+  },
+  {
+    name: "quorum_round_changes_per_second",
+    title: "Round changes by node",
+    unit: "cps",
+    query: 'sum by (pod) (rate({__name__=~"consensus_istanbul_(qbft_)?core_round"}[30s]))',
+    label: "pod",
+  },
+  {
+    name: "quorum_reorganisations",
+    title: "Blocks given up for others by node",
+    unit: "short",
+    query: "chain_reorg_drop",
+    label: "pod",
+  },
+  {
+    name: "quorum_txpool_transactions",
+    title: "Transactions that wait for a block, by node",
+    unit: "short",
+    query: "txpool_pending + txpool_queued",
+    label: "pod",
+  },
+  { name: "quorum_peers", title: "Peers by node", unit: "short", query: "p2p_peers", label: "pod" },
+];

@@ -8,6 +8,11 @@ import { memberKey } from "../kubernetes/identity.ts";
  * the salt `orrery/v1` and the info `<group>/<n>/secp256k1`: 32 bytes that are a private key of secp256k1. Nodes derive
  * theirs from `node`, the bootnode from `bootnode`, drivers from `account`, the web app from `racecourse`; private-transaction
  * managers have X25519 keys of the group `ptm`. One of 2^128 such values is no private key; it is refused.
+ *
+ * A node's key is the first of `secp256k1`, `secp256k1/1`, `secp256k1/2`, ... whose address begins with six decimal
+ * digits. GoQuorum 22.7.4 with QBFT orders validators by bytes while it runs, but by checksummed text those it reads
+ * from its database when it starts (consensus/istanbul/backend: StartQBFTConsensus and snapshot.go); where `F` and `d`
+ * decide, a restarted node expects other proposers and every few blocks need another round. Digits have one order.
  */
 export const keyGroups = {
   node: "node",
@@ -31,8 +36,21 @@ export interface PublicIdentity {
  * @param groupKeyHex The group's key, 32 bytes in hex.
  */
 export function identityOf(groupKeyHex: string, group: string, ordinal: number): PublicIdentity {
-  const key = new SigningKey(`0x${memberKey(groupKeyHex, group, ordinal, "secp256k1")}`);
-  return { publicKey: key.publicKey.slice("0x04".length), address: computeAddress(key.publicKey) };
+  return publicOf(memberKey(groupKeyHex, group, ordinal, purposeOf(groupKeyHex, group, ordinal)));
+}
+
+/** What key number `ordinal` of a group is derived for: the end of its info. */
+export function purposeOf(groupKeyHex: string, group: string, ordinal: number): string {
+  for (let attempt = 0; ; attempt++) {
+    const purpose = attempt === 0 ? "secp256k1" : `secp256k1/${attempt}`;
+    if (group !== keyGroups.node) return purpose;
+    if (/^0x\d{6}/.test(publicOf(memberKey(groupKeyHex, group, ordinal, purpose)).address)) return purpose;
+  }
+}
+
+function publicOf(privateKeyHex: string): PublicIdentity {
+  const { publicKey } = new SigningKey(`0x${privateKeyHex}`);
+  return { publicKey: publicKey.slice("0x04".length), address: computeAddress(publicKey) };
 }
 
 /** The public halves of the first `count` keys of a group. */

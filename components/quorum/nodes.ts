@@ -1,7 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
 import type { QuorumSection } from "../../schema/systems/quorum.ts";
 import { httpProbes, podNameVariable, resources, restrictedContainer, restrictedPod } from "../kubernetes/pod.ts";
-import { ports } from "./plan.ts";
+import { ports, type QuorumMember } from "./plan.ts";
 import { agentInstaller, agentPath, clientImage, type Group, identityPath, runPath, type Scope } from "./scope.ts";
 
 const dataPath = "/data";
@@ -20,37 +21,84 @@ export interface NodeParts {
   readonly service: k8s.core.v1.Service;
 }
 
-/** One StatefulSet of all nodes, with a volume each. */
-export function createNodes(scope: Scope, group: Group, parts: NodeParts): k8s.apps.v1.StatefulSet {
+/** The StatefulSets of the nodes: one of all with a claim template, or one for each with a claim of its own. */
+export function createNodes(scope: Scope, group: Group, parts: NodeParts): k8s.apps.v1.StatefulSet[] {
+  const { args, plan } = scope;
+  if (args.network.layout === "one-set") return [createSet(scope, group, parts)];
+  return plan.members.map((member) => createSet(scope, group, parts, member));
+}
+
+function createSet(scope: Scope, group: Group, parts: NodeParts, only?: QuorumMember): k8s.apps.v1.StatefulSet {
   const { name, args, plan, parent } = scope;
+  // Sets of one node each: no pod may fit the selector of two.
+  const own = only === undefined ? {} : { "orrery.dev/ordinal": String(only.ordinal) };
+  const claim = claimOf(scope);
   return new k8s.apps.v1.StatefulSet(
-    `${name}-nodes`,
+    only === undefined ? `${name}-nodes` : `${name}-node-${only.ordinal}`,
     {
-      metadata: { name: plan.name, namespace: args.namespace.created, labels: group.labels },
+      metadata: {
+        name: only?.set ?? plan.name,
+        namespace: args.namespace.created,
+        labels: { ...group.labels, ...own },
+      },
       spec: {
         serviceName: parts.service.metadata.name,
-        replicas: plan.members.length,
+        replicas: only === undefined ? plan.members.length : 1,
         podManagementPolicy: "Parallel", // nobody serves before most run
-        persistentVolumeClaimRetentionPolicy: { whenDeleted: "Delete", whenScaled: "Retain" },
-        selector: { matchLabels: group.selector },
-        template: { metadata: { labels: group.labels }, spec: podSpec(scope, group, parts) },
-        volumeClaimTemplates: [
-          {
-            metadata: { name: "data" },
-            spec: {
-              accessModes: ["ReadWriteOnce"],
-              ...(args.target.storageClass === undefined ? {} : { storageClassName: args.target.storageClass }),
-              resources: { requests: { storage: plan.storage } },
-            },
-          },
-        ],
+        selector: { matchLabels: { ...group.selector, ...own } },
+        template: {
+          metadata: { labels: { ...group.labels, ...own } },
+          spec: podSpec(scope, group, parts, only === undefined ? undefined : createClaim(scope, group, claim, only)),
+        },
+        ...(only === undefined
+          ? {
+              persistentVolumeClaimRetentionPolicy: { whenDeleted: "Delete", whenScaled: "Retain" },
+              volumeClaimTemplates: [{ metadata: { name: "data" }, spec: claim }],
+            }
+          : {}),
       },
     },
     { parent },
   );
 }
 
-function podSpec(scope: Scope, { selector }: Group, parts: NodeParts): k8s.types.input.core.v1.PodSpec {
+type ClaimSpec = k8s.types.input.core.v1.PersistentVolumeClaimSpec;
+
+function claimOf({ args, plan }: Scope): ClaimSpec {
+  return {
+    accessModes: ["ReadWriteOnce"],
+    ...(args.target.storageClass === undefined ? {} : { storageClassName: args.target.storageClass }),
+    resources: { requests: { storage: plan.storage } },
+  };
+}
+
+/** A node and the claim of its volume, by the seed document's name. The volume itself is the cluster's to provide. */
+interface OwnClaim {
+  readonly ordinal: number;
+  readonly name: pulumi.Output<string>;
+}
+
+function createClaim(
+  { name, args, parent }: Scope,
+  { labels }: Group,
+  spec: ClaimSpec,
+  member: QuorumMember,
+): OwnClaim {
+  const { ordinal } = member;
+  const claim = new k8s.core.v1.PersistentVolumeClaim(
+    `${name}-claim-${ordinal}`,
+    { metadata: { name: `node-${ordinal + 1}-pv-claim`, namespace: args.namespace.created, labels }, spec },
+    { parent },
+  );
+  return { ordinal, name: claim.metadata.name };
+}
+
+function podSpec(
+  scope: Scope,
+  { selector }: Group,
+  parts: NodeParts,
+  claim: OwnClaim | undefined,
+): k8s.types.input.core.v1.PodSpec {
   const { privacy } = scope.args.network;
   return {
     automountServiceAccountToken: false,
@@ -67,8 +115,9 @@ function podSpec(scope: Scope, { selector }: Group, parts: NodeParts): k8s.types
       },
     ],
     initContainers: [agentInstaller(scope, restrictedContainer)],
-    containers: [nodeContainer(scope), ...(privacy === "none" ? [] : [managerContainer(scope, privacy)])],
+    containers: [nodeContainer(scope, claim), ...(privacy === "none" ? [] : [managerContainer(scope, privacy, claim)])],
     volumes: [
+      ...(claim === undefined ? [] : [{ name: "data", persistentVolumeClaim: { claimName: claim.name } }]),
       { name: "agent", emptyDir: { sizeLimit: "64Mi" } },
       { name: "run", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } }, // private keys, never on a disk
       { name: "identity", secret: { secretName: parts.identity.metadata.name, defaultMode: 0o440 } },
@@ -88,7 +137,7 @@ function managerVolumes({ managerIdentity }: NodeParts): k8s.types.input.core.v1
       ];
 }
 
-function nodeContainer(scope: Scope): k8s.types.input.core.v1.Container {
+function nodeContainer(scope: Scope, claim: OwnClaim | undefined): k8s.types.input.core.v1.Container {
   const { plan } = scope;
   const { privacy } = scope.args.network;
   return {
@@ -97,7 +146,7 @@ function nodeContainer(scope: Scope): k8s.types.input.core.v1.Container {
     imagePullPolicy: "IfNotPresent",
     command: [`${agentPath}/orrery-quorum`, "node"],
     env: [
-      podNameVariable("QUORUM_POD_NAME"),
+      nameVariable("QUORUM_POD_NAME", claim),
       { name: "QUORUM_POD_IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } },
       { name: "QUORUM_GROUP_KEY_FILE", value: `${identityPath}/group-key` },
       { name: "QUORUM_NETWORK_FILE", value: `${networkPath}/network.json` },
@@ -132,6 +181,10 @@ function nodeContainer(scope: Scope): k8s.types.input.core.v1.Container {
   };
 }
 
+/** Which node it is: the pod of a set of all nodes ends in its number, that of a set of its own does not. */
+const nameVariable = (name: string, claim: OwnClaim | undefined) =>
+  claim === undefined ? podNameVariable(name) : { name, value: `node-${claim.ordinal}` };
+
 type Privacy = Exclude<QuorumSection["privacy"], "none">;
 
 /** Where a node finds the manager of its pod: Constellation's interface has only a socket. */
@@ -140,13 +193,17 @@ function managerOf(privacy: Privacy): string {
 }
 
 /** The private-transaction manager beside the node; it keeps its payloads on the node's volume. */
-function managerContainer({ args }: Scope, privacy: Privacy): k8s.types.input.core.v1.Container {
+function managerContainer(
+  { args }: Scope,
+  privacy: Privacy,
+  claim: OwnClaim | undefined,
+): k8s.types.input.core.v1.Container {
   return {
     name: "ptm",
     image: args.target.images("ptm"),
     imagePullPolicy: "IfNotPresent",
     env: [
-      podNameVariable("PTM_POD_NAME"),
+      nameVariable("PTM_POD_NAME", claim),
       { name: "PTM_MODE", value: privacy },
       {
         name: "PTM_NODE_ADDR",

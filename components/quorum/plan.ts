@@ -5,7 +5,7 @@ import { memberPublicKey } from "../kubernetes/identity.ts";
 import { genesisDocument } from "./genesis.ts";
 import { identitiesOf, identityOf, keyGroups, type PublicIdentity } from "./keys.ts";
 
-/** StatefulSet and headless Service of the nodes; node n is the pod `quorum-<n>`. */
+/** Headless Service of the nodes, and their StatefulSet where there is one: then node n is the pod `quorum-<n>`. */
 const setName = "quorum";
 /** Service of the bootnode, by the seed document's name. */
 export const bootnodeService = "bootnode-service";
@@ -45,6 +45,8 @@ export interface QuorumPlan {
 
 export interface QuorumMember {
   readonly ordinal: number;
+  /** StatefulSet it belongs to, and its pod of that. */
+  readonly set: string;
   readonly pod: string;
   /** DNS name that follows the pod wherever it is started. */
   readonly host: string;
@@ -69,12 +71,11 @@ export function planQuorum(network: QuorumSection, namespace: string): QuorumPla
     consensus: network.consensus,
     chainId: network.chainId,
     blockPeriodMs: network.blockPeriod,
-    members: Array.from({ length: network.nodes }, (_, ordinal) => ({
-      ordinal,
-      pod: `${setName}-${ordinal}`,
-      host: `${setName}-${ordinal}.${setName}.${namespace}.svc.cluster.local`,
-      validator: ordinal < validators,
-    })),
+    members: Array.from({ length: network.nodes }, (_, ordinal) => {
+      const place = placeOf(network.layout, ordinal);
+      const host = `${place.pod}.${setName}.${namespace}.svc.cluster.local`;
+      return { ordinal, ...place, host, validator: ordinal < validators };
+    }),
     quorum: quorumOf(network.consensus, validators),
     ...(network.bootnode
       ? { bootnode: { host: `${bootnodeService}.${namespace}.svc.cluster.local`, port: ports.discovery } }
@@ -83,6 +84,13 @@ export function planQuorum(network: QuorumSection, namespace: string): QuorumPla
     cpu: network.cpu,
     memory: network.memory,
   };
+}
+
+/** The seed document counts its sets from 1, ours count pods from 0. */
+function placeOf(layout: QuorumSection["layout"], ordinal: number): Pick<QuorumMember, "set" | "pod"> {
+  return layout === "one-set"
+    ? { set: setName, pod: `${setName}-${ordinal}` }
+    : { set: `node-set-${ordinal + 1}`, pod: `node-set-${ordinal + 1}-0` };
 }
 
 function quorumOf(consensus: QuorumSection["consensus"], validators: number): number {
@@ -117,7 +125,7 @@ export function documentsOf(network: QuorumSection, plan: QuorumPlan, keys: Grou
     consensus: plan.consensus,
     chainId: plan.chainId,
     blockPeriodMs: plan.blockPeriodMs,
-    members: members.map(({ pod: _pod, ...member }) => member),
+    members: members.map(({ pod: _pod, set: _set, ...member }) => member),
     ...(plan.bootnode === undefined
       ? {}
       : {

@@ -89,7 +89,7 @@ export class QuorumNetwork extends pulumi.ComponentResource {
           path: "/debug/metrics/prometheus",
         },
       ],
-      ready: [nodes, ...pages],
+      ready: [...nodes, ...pages],
     };
     this.registerOutputs({ endpoints: this.handle.endpoints });
   }

@@ -6,6 +6,9 @@ import { defineSystem } from "./system.ts";
 
 const clients = ["goquorum", "geth"] as const;
 const consensuses = ["qbft", "ibft", "raft", "clique"] as const;
+const layouts = ["one-set", "set-per-node"] as const;
+/** Objects per node are the exception, and bounded. */
+const maxSets = 16;
 const privacies = ["none", "constellation", "tessera"] as const;
 
 /** What exists: private transactions that each consensus of each client can carry. Everything else is refused. */
@@ -78,6 +81,10 @@ const network = z
       .max(1024)
       .default([])
       .meta({ description: "Further accounts with a balance in the first block." }),
+    layout: z.enum(layouts).default("one-set").meta({
+      description:
+        "One StatefulSet of all nodes, or, as the seed document has it, one with its own claim for each node.",
+    }),
     storage: sizeSchema({ min: "64Mi", max: "1Ti" })
       .prefault("1Gi")
       .meta({ description: "Volume of each node.", unit: "size", examples: ["1Gi"] }),
@@ -178,8 +185,15 @@ function combinationProblems({ client, consensus, privacy }: Network): Problem[]
   ];
 }
 
-function sizeProblems({ consensus, nodes, validators, privacy, blockPeriod }: Network): Problem[] {
+function sizeProblems({ consensus, nodes, validators, privacy, blockPeriod, layout }: Network): Problem[] {
   const problems: Problem[] = [];
+  if (layout === "set-per-node" && nodes > maxSets) {
+    problems.push({
+      path: "network.layout",
+      rule: `${nodes} nodes would be as many StatefulSets and claims.`,
+      fix: `Write layout: one-set, or at most ${maxSets} nodes.`,
+    });
+  }
   if (validators !== undefined && validators > nodes) {
     problems.push({
       path: "network.validators",

@@ -9,20 +9,40 @@ import (
 	"os"
 	"strings"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
 )
 
 // salt of every derivation in this project; see components/kubernetes/identity.ts.
 const salt = "orrery/v1"
 
-// deriveKey makes the private key with a number in a group, as components/quorum/keys.ts does: HKDF-SHA256 (RFC 5869).
+// deriveKey makes the private key with a number in a group, as components/quorum/keys.ts does and explains: HKDF-SHA256
+// (RFC 5869); of a node the first whose address begins with six decimal digits.
 func deriveKey(groupKey []byte, group string, ordinal int) (*ecdsa.PrivateKey, error) {
-	info := fmt.Sprintf("%s/%d/secp256k1", group, ordinal)
-	bytes, err := hkdf.Key(sha256.New, groupKey, []byte(salt), info, 32)
-	if err != nil {
-		return nil, fmt.Errorf("derive key %s: %w", info, err)
+	for attempt := 0; ; attempt++ {
+		purpose := "secp256k1"
+		if attempt > 0 {
+			purpose = fmt.Sprintf("secp256k1/%d", attempt)
+		}
+		info := fmt.Sprintf("%s/%d/%s", group, ordinal, purpose)
+		bytes, err := hkdf.Key(sha256.New, groupKey, []byte(salt), info, 32)
+		if err != nil {
+			return nil, fmt.Errorf("derive key %s: %w", info, err)
+		}
+		key, err := crypto.ToECDSA(bytes)
+		if err != nil || group != nodeGroup || beginsWithDigits(crypto.PubkeyToAddress(key.PublicKey)) {
+			return key, err
+		}
 	}
-	return crypto.ToECDSA(bytes)
+}
+
+func beginsWithDigits(address common.Address) bool {
+	for _, digit := range hex.EncodeToString(address[:3]) {
+		if digit > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 // readGroupKey reads a group's key, 32 bytes in hex, from the file its Secret is mounted as.

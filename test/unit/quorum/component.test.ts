@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { groupKey, memberKey } from "../../../components/kubernetes/identity.ts";
-import { keyGroups } from "../../../components/quorum/keys.ts";
+import { keyGroups, purposeOf } from "../../../components/quorum/keys.ts";
 import { QuorumNetwork } from "../../../components/quorum/quorum.ts";
 import type { QuorumSection } from "../../../schema/systems/quorum.ts";
 import { type RenderedResource, render } from "../../../stacks/render.ts";
@@ -26,7 +26,7 @@ const dataOf = (graph: readonly RenderedResource[], kind: string) => {
 describe("the graph of a quorum network", () => {
   test("has the same objects for any number of nodes", async () => {
     const small = await graphOf({ nodes: 1 });
-    const large = await graphOf({ nodes: 100 });
+    const large = await graphOf({ nodes: 12 });
     expect(large.map(({ urn }) => urn)).toEqual(small.map(({ urn }) => urn));
     expect(small.length).toBeLessThanOrEqual(40);
   });
@@ -42,8 +42,8 @@ describe("the graph of a quorum network", () => {
       for (const group of Object.values(keyGroups)) {
         const key = groupKey(rootSecret, "quorum", group);
         expect(rest).not.toContain(key);
-        for (const purpose of ["secp256k1", "x25519"]) {
-          for (let ordinal = 0; ordinal < 5; ordinal++) {
+        for (let ordinal = 0; ordinal < 5; ordinal++) {
+          for (const purpose of [purposeOf(key, group, ordinal), "x25519"]) {
             expect(rest).not.toContain(memberKey(key, group, ordinal, purpose));
           }
         }
@@ -107,6 +107,26 @@ describe("the graph of a quorum network", () => {
     );
   });
 
+  test("a set per node has its own claim, and no two select the same pods", async () => {
+    const graph = await graphOf({ layout: "set-per-node", nodes: 3 });
+    const sets = graph
+      .filter(({ type }) => type.endsWith(":StatefulSet"))
+      .map(({ inputs }) => inputs as unknown as NodeSet);
+    expect(sets.map(({ metadata }) => metadata.name)).toEqual(["node-set-1", "node-set-2", "node-set-3"]);
+    expect(new Set(sets.map(({ spec }) => JSON.stringify(spec.selector))).size).toBe(3);
+    for (const [index, { spec }] of sets.entries()) {
+      expect(spec.template.metadata.labels).toMatchObject(spec.selector.matchLabels);
+      expect(spec.template.spec.volumes).toContainEqual({
+        name: "data",
+        persistentVolumeClaim: { claimName: `node-${index + 1}-pv-claim` },
+      });
+      expect(spec).not.toHaveProperty("volumeClaimTemplates");
+    }
+    const claims = graph.filter(({ name }) => name.startsWith("network-claim-"));
+    expect(claims).toHaveLength(3);
+    expect(dataOf(graph, "network")["network.json"]).toContain('"host": "node-set-2-0.quorum.');
+  });
+
   test("without a bootnode there is nothing of it", async () => {
     const graph = await graphOf({ bootnode: false });
     expect(graph.filter(({ name }) => name.includes("bootnode"))).toEqual([]);
@@ -132,6 +152,17 @@ describe("the graph of a quorum network", () => {
     }
   });
 });
+
+interface NodeSet {
+  readonly metadata: { readonly name: string };
+  readonly spec: {
+    readonly selector: { readonly matchLabels: object };
+    readonly template: {
+      readonly metadata: { readonly labels: object };
+      readonly spec: { readonly volumes: readonly object[] };
+    };
+  };
+}
 
 interface PodSpec {
   readonly securityContext: object;

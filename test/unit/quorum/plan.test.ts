@@ -44,7 +44,7 @@ describe("extraData", () => {
 describe("the plan", () => {
   test("is the same twice, names every member once, and holds no private key", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 12 }), (nodes) => {
+      fc.property(fc.integer({ min: 1, max: 6 }), (nodes) => {
         const network = section({ nodes, accounts: 2 });
         const plan = planQuorum(network, "ns");
         expect(planQuorum(network, "ns")).toEqual(plan);
@@ -52,7 +52,7 @@ describe("the plan", () => {
         const made = JSON.stringify(documents(network));
         for (const key of Object.values(keys)) expect(made).not.toContain(key);
       }),
-      { numRuns: 12 },
+      { numRuns: 6 },
     );
   });
 
@@ -127,6 +127,8 @@ describe("what no network can be", () => {
       { nodes: 1, privacy: "constellation" },
       ["network.privacy: a private transaction has at least two parties, and there is 1 node."],
     ],
+    [{ layout: "set-per-node", nodes: 16 }, []],
+    [{ layout: "set-per-node", nodes: 17 }, ["network.layout: 17 nodes would be as many StatefulSets and claims."]],
     [{ blockPeriod: "1500ms" }, ["network.blockPeriod: qbft counts whole seconds, not 1500 ms."]],
   ] as const)("%j", (written, expected) => {
     expect(problems(written)).toEqual(expected);

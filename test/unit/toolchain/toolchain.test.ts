@@ -127,6 +127,17 @@ describe("the order of sources", () => {
     120_000,
   );
 
+  test("a tool with C code asks for a C compiler, by name, before anything is compiled", async () => {
+    const { sources, build } = await goModule();
+    const table = { widget: widget(await closedOrigin(), { build: build.map((one) => ({ ...one, cgo: true })) }) };
+    const bin = join(await temporaryFolder(), "bin");
+    await writeProgram(join(bin, "go"), "echo go version go1.99.0 linux/amd64");
+    const environment = { PATH: bin, CC: "orrery-no-such-compiler" };
+    const failed = resolveFrom(await temporaryHome(), ["widget"], { table, sources, environment });
+    await expect(failed).rejects.toBeInstanceOf(EnvironmentError);
+    await expect(failed).rejects.toThrow(/orrery-no-such-compiler is not on PATH.*Install a C compiler.*libc6-dev/s);
+  });
+
   test("a tool nobody can provide is an error that says what was tried and what to install", async () => {
     const { sources, build } = await goModule();
     const table = { widget: widget(await closedOrigin(), { build }) };
