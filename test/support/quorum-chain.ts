@@ -14,7 +14,7 @@ import { freePorts } from "./ports.ts";
 import { keyOf, PtmNetwork } from "./ptm.ts";
 
 const nodeKey = "11".repeat(32);
-export const accountKey = "22".repeat(32);
+export const accountsKeyHex = "22".repeat(32);
 export const chainId = 1337;
 
 export interface ChainOptions {
@@ -117,11 +117,11 @@ export class QuorumChain {
     const genesis = genesisDocument({
       network,
       validators: this.endpoints.map(({ attributes }) => attributes?.address ?? ""),
-      accounts: identitiesOf(accountKey, keyGroups.account, accounts).map(({ address }) => address),
+      accounts: identitiesOf(accountsKeyHex, keyGroups.account, accounts).map(({ address }) => address),
     });
     await writeFile(join(this.folder, "genesis.json"), genesis);
     await mkdir(this.credentials);
-    await writeFile(join(this.credentials, "accounts-key"), `${accountKey}\n`);
+    await writeFile(join(this.credentials, "accounts-key"), `${accountsKeyHex}\n`);
     await writeFile(join(this.credentials, "accounts"), String(accounts));
     const peers = JSON.stringify(this.endpoints.map(({ attributes }) => attributes?.enode));
     for (const { ordinal } of this.endpoints) {
@@ -141,7 +141,7 @@ export class QuorumChain {
     const args = [
       ...["--datadir", data, "--networkid", String(chainId), "--nodiscover", "--port", p2p, "--nat", "none"],
       ...["--syncmode", "full", "--mine", "--miner.threads", "1", "--cache", "64", "--netrestrict", "127.0.0.0/8"],
-      ...["--http", "--http.addr", "127.0.0.1", "--http.port", new URL(url).port, "--http.api", apis],
+      ...["--http", "--http.addr", "127.0.0.1", "--http.port", new URL(url).port, "--http.api", apis, "--graphql"],
       ...["--ws", "--ws.addr", "127.0.0.1", "--ws.port", new URL(attributes?.ws ?? "").port, "--ws.api", apis],
       ...["--ws.origins", "*", "--ipcdisable", "--verbosity", "3"],
       ...this.#ptmArguments(ordinal),

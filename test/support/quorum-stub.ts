@@ -36,6 +36,8 @@ export class StubChain {
   readonly chainId = 1337;
   /** Transactions whose data begins so (0x and hex) revert. */
   reverting: string | undefined;
+  /** Whether the nodes have GraphQL. */
+  graphql = true;
   answerCall: (data: string) => string = () => "0x";
   /** Next nonce of each account, by the blocks. */
   readonly #mined = new Map<string, number>();
@@ -219,6 +221,10 @@ export class StubNode {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let text = "";
     for await (const chunk of request) text += chunk;
+    if (request.url === "/graphql") {
+      this.#tellStatuses(JSON.parse(text).query, response);
+      return;
+    }
     const answers: unknown[] = [];
     for (const { id, method, params } of JSON.parse(text)) {
       this.calls.push(method);
@@ -236,6 +242,16 @@ export class StubNode {
     }
     response.setHeader("content-type", "application/json");
     response.end(JSON.stringify(answers));
+  }
+
+  #tellStatuses(query: string, response: ServerResponse): void {
+    this.calls.push("graphql");
+    const [, hash = ""] = /block\(hash:"(\w+)"\)/.exec(query) ?? [];
+    const transactions = this.#chain.blockBy(hash)?.transactions.map((transaction) => {
+      return { hash: transaction, status: Number(this.#chain.receiptOf(transaction)?.status) };
+    });
+    response.statusCode = this.#chain.graphql ? 200 : 404;
+    response.end(JSON.stringify({ data: { block: transactions && { transactions } } }));
   }
 
   #answer(method: string, params: readonly never[], mood?: Mood): Record<string, unknown> {

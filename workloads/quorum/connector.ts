@@ -141,7 +141,7 @@ class QuorumClient {
     const to = new Uint8Array(20);
     new DataView(to.buffer).setUint32(0, 1 + context.random.below(0xffff_fffe)); // the low ones are precompiled contracts
     const content = { to, value: 1n, data: new Uint8Array(), gas: transferGas };
-    return outcomeOf(await this.#scene.sender.send(content, publicWay({ id: this.#scene.chainId }), context));
+    return await this.#scene.sender.send(content, publicWay({ id: this.#scene.chainId }), context);
   }
 
   async call(context: OperationContext): Promise<Outcome> {
@@ -149,7 +149,7 @@ class QuorumClient {
     const value = this.#valueOf(context.sequence);
     const content = this.#putContent(fromHex(this.#assertContract()), key, value);
     const sent = await this.#scene.sender.send(content, publicWay({ id: this.#scene.chainId }), context);
-    return { ...outcomeOf(sent), write: { key: String(key), value: value.toString(), lingering: false } };
+    return { ...sent, write: { key: String(key), value: value.toString(), lingering: false } };
   }
 
   async read(context: OperationContext): Promise<Outcome> {
@@ -166,7 +166,7 @@ class QuorumClient {
 
   async deploy(context: OperationContext): Promise<Outcome> {
     const content = { to: new Uint8Array(), value: 0n, data: deployCode, gas: deployGas };
-    return outcomeOf(await this.#scene.sender.send(content, publicWay({ id: this.#scene.chainId }), context));
+    return await this.#scene.sender.send(content, publicWay({ id: this.#scene.chainId }), context);
   }
 
   /** A value written to a contract that two nodes share and no other knows. */
@@ -180,7 +180,7 @@ class QuorumClient {
     const content = this.#putContent(pair.contract, key, this.#valueOf(context.sequence));
     try {
       const data = await pair.node.store(content.data, context.remainingMs());
-      return outcomeOf(await this.#scene.sender.send({ ...content, data }, pair.node.way(), context));
+      return await this.#scene.sender.send({ ...content, data }, pair.node.way(), context);
     } catch (error) {
       if (!(error instanceof PayloadRefusal)) throw error;
       return { ok: false, code: error.code, endpoint: node.endpoint.ordinal, attempts: 1 };
@@ -224,9 +224,10 @@ class QuorumClient {
   }
 
   async #deployOwn(): Promise<string> {
-    const { sender, chainId } = this.#scene;
+    const { sender, chainId, nodes } = this.#scene;
     const content = { to: new Uint8Array(), value: 0n, data: deployCode, gas: deployGas };
-    return addressOrThrow(await sender.send(content, publicWay({ id: chainId }), endsIn(setUpLimitMs)), "the contract");
+    const sent = await sender.send(content, publicWay({ id: chainId }), endsIn(setUpLimitMs));
+    return await contractOf(sent, nodes, "the contract");
   }
 
   async #openPair(node: PrivateNode): Promise<PrivatePair> {
@@ -234,20 +235,20 @@ class QuorumClient {
     const data = await node.store(deployCode, setUpLimitMs);
     const content = { to: new Uint8Array(), value: 0n, data, gas: deployGas };
     const sent = await this.#scene.sender.send(content, node.way(), endsIn(setUpLimitMs));
-    return { node, contract: fromHex(addressOrThrow(sent, `the private contract of ${pod}`)) };
+    return { node, contract: fromHex(await contractOf(sent, this.#scene.nodes, `the private contract of ${pod}`)) };
   }
 }
 
-function addressOrThrow(sent: Awaited<ReturnType<Sender["send"]>>, what: string): string {
-  const address = sent.receipt?.contractAddress;
-  if (!sent.ok || address === undefined || address === null) {
-    throw new Error(
-      `${what} could not be made within ${setUpLimitMs} ms: ${sent.code ?? "the receipt names no address"}`,
-    );
+/** Address of the contract that a transaction has made, from its receipt. */
+async function contractOf(sent: Outcome, nodes: readonly NodeRpc[], what: string): Promise<string> {
+  const node = nodes.find(({ endpoint }) => endpoint.ordinal === sent.endpoint);
+  const receipt = sent.ok ? await node?.call("eth_getTransactionReceipt", [sent.event], setUpLimitMs) : undefined;
+  const address = contractSchema.safeParse(receipt).data?.contractAddress;
+  if (address === undefined) {
+    const why = sent.ok ? "its receipt names no address" : sent.code;
+    throw new Error(`${what} could not be made within ${setUpLimitMs} ms: ${why}`);
   }
   return address;
 }
 
-function outcomeOf({ receipt: _receipt, ...outcome }: Awaited<ReturnType<Sender["send"]>>): Outcome {
-  return outcome;
-}
+const contractSchema = z.object({ contractAddress: z.string() });

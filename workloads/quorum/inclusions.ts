@@ -7,11 +7,9 @@ import type { NodeRpc } from "./rpc.ts";
 
 const receiptSchema = z.object({
   status: z.string().transform(Number),
-  blockNumber: z.string().transform(Number),
-  contractAddress: z.string().nullish(),
 });
 
-/** What a receipt tells of a transaction. */
+/** How a transaction that is in a block ended: 1 well, 0 not. */
 export type Receipt = z.output<typeof receiptSchema>;
 
 interface Waiting {
@@ -19,15 +17,17 @@ interface Waiting {
   readonly node: NodeRpc | undefined;
   readonly resolve: (receipt: Receipt | undefined) => void;
   readonly timer: NodeJS.Timeout;
+  /** It is in a block, and its end is being asked for. */
+  settling: boolean;
 }
 
-/** A node that tells of no block for this long while some are waited for is left for the next. */
+/** A node that tells of no block for this long, while some are waited for and another has more, is left for the next. */
 const silenceMs = 4_000;
 const reopenPauseMs = 200;
-const receiptLimitMs = 2_000;
-/** A node may tell of a block a little before another has it. */
-const receiptAttempts = 40;
+const receiptLimitMs = 5_000;
+/** Between two times of asking: a node may tell of a block a little before another has it. */
 const receiptPauseMs = 50;
+const longestReceiptPauseMs = 1_000;
 
 /**
  * Tells when transactions are in a block: one stream of blocks for all of them, from one node at a time, and the receipts
@@ -60,7 +60,7 @@ export class Inclusions {
     }
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.forget(hash), Math.max(0, limitMs));
-      this.#waiting.set(hash, { node, resolve, timer });
+      this.#waiting.set(hash, { node, resolve, timer, settling: false });
     });
   }
 
@@ -86,7 +86,7 @@ export class Inclusions {
   }
 
   async #follow(first: number): Promise<void> {
-    const watch = setInterval(() => this.#leaveSilent(), silenceMs / 4);
+    const watch = setInterval(() => void this.#leaveSilent(), silenceMs / 4);
     for (let turn = first; !this.#closed.signal.aborted; turn += 1) {
       const node = this.#nodes[turn % this.#nodes.length];
       if (node !== undefined) {
@@ -118,32 +118,67 @@ export class Inclusions {
     }
   }
 
-  #leaveSilent(): void {
-    if (this.#waiting.size > 0 && performance.now() - this.#heardMs > silenceMs) {
-      this.#stream?.abort(new Error(`it told of no block for ${silenceMs} ms`));
+  /** Leaves a node that tells of nothing while another is further; where all stand still, the chain does. */
+  async #leaveSilent(): Promise<void> {
+    if (this.#waiting.size === 0 || performance.now() - this.#heardMs < silenceMs) {
+      return;
+    }
+    this.#heardMs = performance.now(); // asked again after as long a silence
+    const stream = this.#stream;
+    const heights = await Promise.all(this.#nodes.map(heightOf));
+    const further = heights.findIndex((height) => height > (this.#last ?? -1));
+    if (further !== -1) {
+      stream?.abort(
+        new Error(`it has told of no block for ${silenceMs} ms, and ${this.#nodes[further]?.endpoint.pod} has more`),
+      );
     }
   }
 
-  #block({ number, transactions }: Block, node: NodeRpc): void {
+  #block({ number, hash: block, transactions }: Block, node: NodeRpc): void {
     this.#heardMs = performance.now();
     this.#last = number;
-    for (const hash of transactions) {
+    const own = transactions.filter((hash) => this.#waiting.get(hash)?.settling === false);
+    for (const hash of own) {
       const waiting = this.#waiting.get(hash);
-      if (waiting !== undefined) {
-        void this.#settle(hash, waiting.node, node);
+      if (waiting !== undefined) waiting.settling = true;
+    }
+    if (own.length > 0) {
+      void this.#settle(block, own, node);
+    }
+  }
+
+  /** Finds out how transactions of one block ended: all at once if the node can tell, and one by one what is left. */
+  async #settle(block: string, hashes: readonly string[], teller: NodeRpc): Promise<void> {
+    const anybodys = hashes.filter((hash) => this.#waiting.get(hash)?.node === undefined);
+    const statuses = anybodys.length === 0 ? undefined : await teller.statuses(block, receiptLimitMs);
+    for (const hash of hashes) {
+      const only = this.#waiting.get(hash)?.node;
+      const status = only === undefined ? statuses?.get(hash) : undefined; // others know nothing of a private one
+      if (status === undefined) {
+        void this.#settleOne(hash, only, teller);
+      } else {
+        this.#end(hash, { status });
       }
     }
   }
 
-  async #settle(hash: string, only: NodeRpc | undefined, teller: NodeRpc): Promise<void> {
-    for (let attempt = 0; attempt < receiptAttempts && this.#waiting.has(hash); attempt += 1) {
+  async #settleOne(hash: string, only: NodeRpc | undefined, teller: NodeRpc): Promise<void> {
+    let pauseMs = receiptPauseMs;
+    for (let attempt = 0; this.#waiting.has(hash); attempt += 1) {
       const node = only ?? (attempt % 2 === 0 ? teller : this.#nodes[attempt % this.#nodes.length]) ?? teller;
       const answer = await node.call("eth_getTransactionReceipt", [hash], receiptLimitMs).catch(() => null); // asked again
       if (answer !== null) {
         this.#end(hash, receiptSchema.parse(answer));
         return;
       }
-      await sleep(receiptPauseMs);
+      await sleep(pauseMs);
+      pauseMs = Math.min(2 * pauseMs, longestReceiptPauseMs);
     }
   }
+}
+
+/** Number of a node's last block, -1 when it does not answer. */
+async function heightOf(node: NodeRpc): Promise<number> {
+  const answer = await node.call("eth_blockNumber", [], receiptLimitMs).catch(() => "-1");
+  return Number(answer);
 }

@@ -27,8 +27,6 @@ export interface Way {
   readonly node?: NodeRpc;
 }
 
-export type Sent = Outcome & { readonly receipt?: Receipt };
-
 type Time = Pick<OperationContext, "remainingMs">;
 
 /** What came of handing a transaction to nodes; `surelyNot`: none has it. */
@@ -88,7 +86,7 @@ export class Sender {
    * Sends one transaction, to node after node until one takes it, and settles when it is in a block or the time is up.
    * It succeeds when it did not revert.
    */
-  async send(content: Content, way: Way, context: Time): Promise<Sent> {
+  async send(content: Content, way: Way, context: Time): Promise<Outcome> {
     const account = this.#nextAccount();
     const home = this.#accounts.indexOf(account); // one node for an account keeps its transactions in order
     for (let attempts = 1; ; attempts += 1) {
@@ -128,7 +126,7 @@ export class Sender {
   }
 
   /** One transaction with one nonce; `code` is `nonce` when another nonce may do. */
-  async #attempt(account: Account, content: Content, way: Way, first: NodeRpc, context: Time): Promise<Sent> {
+  async #attempt(account: Account, content: Content, way: Way, first: NodeRpc, context: Time): Promise<Outcome> {
     try {
       await account.ready(first);
     } catch (error) {
@@ -152,7 +150,7 @@ export class Sender {
       return { ok: false, code: "timeout", endpoint, attempts };
     }
     account.settled(nonce);
-    const how = { endpoint, attempts, receipt: found };
+    const how = { endpoint, attempts };
     return found.status === 1 ? { ok: true, event: signed.hash, ...how } : { ok: false, code: "reverted", ...how };
   }
 

@@ -152,6 +152,7 @@ func gethArgs(ctx context.Context, s *settings, n *network, own *member) ([]stri
 		"--port", strconv.Itoa(n.Ports.P2P), "--nat", "extip:" + s.podIP, "--syncmode", "full", "--gcmode", "archive",
 		"--cache", "64", "--maxpeers", strconv.Itoa(2*len(n.Members) + 50),
 		"--http", "--http.addr", "0.0.0.0", "--http.port", strconv.Itoa(n.Ports.RPC), "--http.vhosts", "*",
+		"--graphql", "--graphql.vhosts", "*", // how a whole block ended, in one request
 		"--ws", "--ws.addr", "0.0.0.0", "--ws.port", strconv.Itoa(n.Ports.WS), "--ws.origins", "*",
 		"--metrics", "--metrics.addr", "0.0.0.0", "--metrics.port", strconv.Itoa(n.Ports.Metrics),
 		"--txpool.accountslots", "1024", "--txpool.globalslots", "32768",
