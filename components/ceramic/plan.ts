@@ -73,7 +73,7 @@ function planGroup(network: CeramicSection, group: NamedGroup): GroupPlan {
     environment,
     index:
       group.index === "postgres"
-        ? `postgres://ceramic@localhost:${ports.postgres}/ceramic`
+        ? `postgres://ceramic@127.0.0.1:${ports.postgres}/ceramic`
         : `sqlite://${environment.CERAMIC_SQLITE_PATH}`,
     kuboConfig: group.ipfs.kind === "go" ? kuboConfig(network, group) : undefined,
   };

@@ -43,7 +43,7 @@ export function ceramicEnvironment(network: CeramicSection, group: CeramicGroup)
   return {
     CAS_API_URL: cas ?? "",
     CERAMIC_CORS_ALLOWED_ORIGINS: ".*",
-    CERAMIC_IPFS_HOST: `http://localhost:${ports.rpc}`,
+    CERAMIC_IPFS_HOST: `http://127.0.0.1:${ports.rpc}`,
     CERAMIC_LOG_LEVEL: "2",
     CERAMIC_NETWORK: network.networkType,
     ...(isolated ? { CERAMIC_NETWORK_TOPIC: localTopic } : {}),
