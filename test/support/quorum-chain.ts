@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { memberKey } from "../../components/kubernetes/identity.ts";
 import { type GenesisArgs, genesisDocument } from "../../components/quorum/genesis.ts";
-import { identitiesOf, keyGroups } from "../../components/quorum/keys.ts";
+import { identitiesOf, keyGroups, purposeOf } from "../../components/quorum/keys.ts";
 import type { Mode } from "../../nodes/ptm/api/common.ts";
 import type { Endpoint } from "../../schema/run.ts";
 import { execute } from "./cli.ts";
@@ -128,7 +128,10 @@ export class QuorumChain {
       const data = join(this.folder, `node-${ordinal}`);
       await mkdir(join(data, "geth"), { recursive: true });
       await writeFile(join(data, "static-nodes.json"), peers);
-      await writeFile(join(data, "geth", "nodekey"), memberKey(nodeKey, keyGroups.node, ordinal, "secp256k1"));
+      await writeFile(
+        join(data, "geth", "nodekey"),
+        memberKey(nodeKey, keyGroups.node, ordinal, purposeOf(nodeKey, keyGroups.node, ordinal)),
+      );
     }
   }
 
