@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { decodeRlp } from "ethers";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -6,6 +9,8 @@ import { groupKey } from "../../../components/kubernetes/identity.ts";
 import { extraData } from "../../../components/quorum/genesis.ts";
 import { keyGroups } from "../../../components/quorum/keys.ts";
 import { documentsOf, enodeOf, type GroupKeys, planQuorum } from "../../../components/quorum/plan.ts";
+import { InputError } from "../../../schema/errors.ts";
+import { loadExperiment } from "../../../schema/load.ts";
 import { type QuorumSection, quorum, weiOf } from "../../../schema/systems/quorum.ts";
 
 type Written = Omit<z.input<typeof quorum.network>, "system">;
@@ -139,6 +144,25 @@ describe("what no network can be", () => {
       "workload.operations.private_transfer: the network carries no private transactions.",
     ]);
     expect(problems({ privacy: "constellation" }, ["private_transfer"])).toEqual([]);
+  });
+
+  test("is told before anything is made, all of it at once, by line and path", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "orrery-quorum-"));
+    const file = join(folder, "bad.yaml");
+    const text = await readFile("examples/quorum.yaml", "utf8");
+    const wrong =
+      "consensus: raft\n  validators: 2\n  blockPeriod: 50ms\n  addresses: {bootnode: 198.19.0.9, nodes: 198.19.0.9}";
+    const bad = text.replace("consensus: qbft", wrong).replace("privacy: constellation", "privacy: none");
+    await writeFile(file, bad);
+    const failed = await loadExperiment(file).catch((error: unknown) => error);
+    await rm(folder, { recursive: true });
+    expect(failed).toBeInstanceOf(InputError);
+    const lineOf = (word: string): number => bad.split("\n").findIndex((line) => line.includes(word)) + 1;
+    expect((failed as InputError).problems.map(({ at, path }) => `${at} ${path}`)).toEqual([
+      `${file}:${lineOf("validators")} network.validators`,
+      `${file}:${lineOf("addresses")} network.addresses.nodes`,
+      `${file}:${lineOf("private_transfer")} workload.operations.private_transfer`,
+    ]);
   });
 
   test("funds an account twice", () => {
