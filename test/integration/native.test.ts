@@ -27,6 +27,15 @@ test("the kubernetes plugin and the ingress controller: go test", async () => {
   expect(stdout.match(/^ok\s/gm)?.length).toBeGreaterThan(1);
 });
 
+test("the agent of quorum nodes: go test", async () => {
+  const { code, stdout, stderr } = await execute("go", ["test", "./agent"], {
+    cwd: "nodes/quorum",
+    env: goEnvironment,
+  });
+  expect(code, stdout + stderr).toBe(0);
+  expect(stdout).toMatch(/^ok\s/m);
+});
+
 test("the workflows: actionlint", async () => {
   const folder = ".github/workflows";
   const files = (await readdir(folder)).map((name) => resolve(folder, name));

@@ -157,7 +157,10 @@ func (c *caretaker) seal(ctx context.Context, n *network) error {
 	if err := c.client.call(ctx, &mining, "eth_mining"); err != nil || mining {
 		return err
 	}
-	return c.client.call(ctx, nil, "miner_start", 1)
+	if n.Client == "geth" {
+		return c.client.call(ctx, nil, "miner_start")
+	}
+	return c.client.call(ctx, nil, "miner_start", 1) // the number of threads
 }
 
 // vote proposes what the document says and the chain does not have yet; a majority of validators decides.

@@ -91,7 +91,7 @@ func makeFirstBlock(ctx context.Context, s *settings) error {
 		return nil
 	}
 	os.Stderr.Write(output)
-	if strings.Contains(string(output), "incompatible genesis") {
+	if text := string(output); strings.Contains(text, "incompatible genesis") || strings.Contains(text, "mismatching") {
 		return fmt.Errorf("the volume holds a chain with another first block: destroy the network and deploy it again")
 	}
 	return fmt.Errorf("geth init: %w", err)
@@ -157,13 +157,15 @@ func gethArgs(ctx context.Context, s *settings, n *network, own *member) ([]stri
 		"--metrics", "--metrics.addr", "0.0.0.0", "--metrics.port", strconv.Itoa(n.Ports.Metrics),
 		"--txpool.accountslots", "1024", "--txpool.globalslots", "32768",
 		"--txpool.accountqueue", "1024", "--txpool.globalqueue", "32768",
-		"--miner.gasprice", "0", "--rpc.allow-unprotected-txs",
+		"--rpc.allow-unprotected-txs",
 	}
 	modules := "eth,net,web3,txpool," + n.api()
 	args = append(args, "--http.api", modules, "--ws.api", modules)
 	args = append(args, managerArgs(s)...)
 	if n.Client == "geth" {
-		args = append(args, "--authrpc.port", "0", "--state.scheme", "hash")
+		args = append(args, "--authrpc.port", "0", "--state.scheme", "hash", "--miner.gasprice", "1") // the least it takes
+	} else {
+		args = append(args, "--miner.threads", "1", "--miner.gasprice", "0")
 	}
 	if n.Consensus == "raft" {
 		raft, err := raftArgs(ctx, s, n, own)
@@ -173,7 +175,7 @@ func gethArgs(ctx context.Context, s *settings, n *network, own *member) ([]stri
 		args = append(args, "--emitcheckpoints")
 	}
 	if own.Validator {
-		args = append(args, "--mine", "--miner.threads", "1")
+		args = append(args, "--mine")
 	}
 	if n.Consensus == "clique" { // the only one whose blocks are signed by an account
 		account, err := unlockArgs(ctx, s, own)
