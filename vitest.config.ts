@@ -20,7 +20,7 @@ export default defineConfig({
         test: {
           name: "cluster",
           sequence: { groupOrder: 1 }, // after the unit tests, so that nothing runs beside a cluster
-          globalSetup: ["./test/support/cluster-setup.ts"],
+          globalSetup: ["./test/support/cluster-setup.ts", "./test/support/browser-setup.ts"],
           include: ["test/integration/**/*.test.ts", "test/e2e/**/*.test.ts"],
           fileParallelism: false,
           retry,
