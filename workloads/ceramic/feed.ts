@@ -12,6 +12,13 @@ const probeEveryMs = 1_000;
 const probeLimitMs = 2_000;
 const mostUnanswered = 3;
 const openAfter = 2;
+/**
+ * js-ceramic 6.11 looks for news and then waits to be told of more: what comes between the two it tells with the next
+ * news, which after the last write of a run never come. A second stream, opened when the feed has been quiet for this
+ * long with writes untold, is told at once, with the time they had.
+ */
+const quietMs = 2_000;
+const catchUpMs = 1_500;
 /** The first stream begins this long before the driver was started, so that clocks may differ by as much. */
 const lookBackMs = 60_000;
 /** A peer's `Date` header has whole seconds. */
@@ -43,7 +50,14 @@ export async function followDocuments(
   const ended = new AbortController();
   const either = AbortSignal.any([signal, ended.signal]);
   const opening = new Opening(feed);
-  const alive = watchLife(feed.endpoint.url, opening, ended, either);
+  let heardMs = performance.now();
+  const catchUp = async (): Promise<void> => {
+    if (performance.now() - heardMs > quietMs && order.isBehind(feed.endpoint.ordinal)) {
+      await lookForMore(feed, order, first, either);
+      heardMs = performance.now();
+    }
+  };
+  const alive = watchLife(feed.endpoint.url, { opening, ended, catchUp }, either);
   try {
     const path = `/api/v0/feed/aggregation/documents?after=${feed.cursor ?? first}`;
     const answer = await client.request({ method: "GET", path, signal: either });
@@ -54,6 +68,7 @@ export async function followDocuments(
     for await (const chunk of answer.body) {
       opening.now();
       feed.delivered((delivery) => reader.read(chunk, delivery));
+      heardMs = performance.now();
     }
     throw new Error("the feed broke off");
   } catch (error) {
@@ -69,6 +84,23 @@ export async function followDocuments(
 function openedUs(date: string | string[] | undefined): number {
   const ms = Date.parse(String(date));
   return Number.isNaN(ms) ? Number.POSITIVE_INFINITY : (ms + dateStepMs) * 1000;
+}
+
+/** Takes what a further stream tells within a moment. */
+async function lookForMore(feed: MemberFeed, order: WriteOrder, first: string, signal: AbortSignal): Promise<void> {
+  const path = `/api/v0/feed/aggregation/documents?after=${feed.cursor ?? first}`;
+  try {
+    const answer = await fetch(new URL(path, feed.endpoint.url), {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(catchUpMs)]),
+    });
+    const opened = openedUs(answer.headers.get("date") ?? undefined);
+    const reader = new DocumentReader(feed.endpoint.ordinal, order, opened);
+    for await (const chunk of answer.body ?? []) {
+      feed.delivered((delivery) => reader.read(chunk, delivery));
+    }
+  } catch {
+    // its time is over, or the peer is gone, which the first stream tells
+  }
 }
 
 /** Tells once that the feed flows. */
@@ -92,7 +124,15 @@ class Opening {
  * Ends the stream when the peer no longer answers. The peer sends nothing before it has something to tell, no headers
  * either: a request for the feed that is under way while the peer answers others, twice, counts as open.
  */
-async function watchLife(url: string, opening: Opening, ended: AbortController, signal: AbortSignal): Promise<void> {
+async function watchLife(
+  url: string,
+  {
+    opening,
+    ended,
+    catchUp,
+  }: { readonly opening: Opening; readonly ended: AbortController; readonly catchUp: () => Promise<void> },
+  signal: AbortSignal,
+): Promise<void> {
   let answered = 0;
   let unanswered = 0;
   while (!signal.aborted) {
@@ -104,6 +144,9 @@ async function watchLife(url: string, opening: Opening, ended: AbortController, 
     unanswered = alive ? 0 : unanswered + 1;
     if (answered === openAfter) {
       opening.now();
+    }
+    if (alive) {
+      await catchUp();
     }
     if (unanswered === mostUnanswered) {
       ended.abort(new Error(`the peer did not answer ${mostUnanswered} times in a row`));

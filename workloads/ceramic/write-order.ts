@@ -7,6 +7,8 @@ export class WriteOrder {
   readonly #places = new Map<string, { readonly stream: string; readonly place: number }>();
   /** By member and stream: how many of its writes were told. */
   readonly #told = new Map<string, number>();
+  /** By member: writes that were told, over all streams. */
+  readonly #sums = new Map<number, number>();
 
   /** Takes note of a write before it is sent, so that it is known whenever it shows. */
   add(stream: string, event: string): void {
@@ -27,6 +29,13 @@ export class WriteOrder {
     const key = `${member} ${found.stream}`;
     const told = this.#told.get(key) ?? 0;
     this.#told.set(key, Math.max(told, found.place + 1));
-    return (this.#streams.get(found.stream) ?? []).slice(told, found.place + 1);
+    const shown = (this.#streams.get(found.stream) ?? []).slice(told, found.place + 1);
+    this.#sums.set(member, (this.#sums.get(member) ?? 0) + shown.length);
+    return shown;
+  }
+
+  /** Whether there are writes that were not told at a member; one that failed never is. */
+  isBehind(member: number): boolean {
+    return (this.#sums.get(member) ?? 0) < this.#places.size;
   }
 }

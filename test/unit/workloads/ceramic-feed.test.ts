@@ -44,8 +44,8 @@ const patience = { timeout: 30_000, interval: 2 };
 let network: StubCeramicNetwork;
 let clock: SetClock;
 let order: WriteOrder;
-/** By ordinal: places in the feed that the worker has got to. */
-let reached: number[];
+/** By ordinal: places in the feed that the worker has got to, over whichever stream. */
+let reached: Set<string>[];
 let watch: ReplicationWatch;
 
 beforeEach(async () => {
@@ -53,7 +53,7 @@ beforeEach(async () => {
   clock = new SetClock();
   network.nowMs = () => clock.us / 1000;
   order = new WriteOrder();
-  reached = [0, 0];
+  reached = [new Set(), new Set()];
   const endpoints = network.peers.map(({ endpoint }) => endpoint);
   const first = firstToken(clock.us / 1000);
   const observe = (feed: MemberFeed, signal: AbortSignal) => followDocuments(counted(feed), order, first, signal);
@@ -79,7 +79,7 @@ function counted(feed: MemberFeed): MemberFeed {
           ...delivery,
           reached: (cursor) => {
             delivery.reached(cursor);
-            reached[feed.endpoint.ordinal] = (reached[feed.endpoint.ordinal] ?? 0) + 1;
+            reached[feed.endpoint.ordinal]?.add(cursor);
           },
         }),
       ),
@@ -158,7 +158,7 @@ test("percentiles are those of the injected delays to 2 ms or 2 %, over a feed t
     act: async () => {
       network.peer(1).close(false);
       await listening(1);
-      await vi.waitFor(() => expect(reached[1]).toBe(told[1]), patience);
+      await vi.waitFor(() => expect(reached[1]?.size).toBe(told[1]), patience);
     },
   });
   const told = [0, 0];
@@ -167,7 +167,7 @@ test("percentiles are those of the injected delays to 2 ms or 2 %, over a feed t
     told[ordinal] = (told[ordinal] ?? 0) + 1;
     const cut = ordinal === 1 && clock.us >= breakUs && clock.us < breakUs + 2_000_000;
     if (!cut) {
-      await vi.waitFor(() => expect(reached[ordinal]).toBe(told[ordinal]), patience);
+      await vi.waitFor(() => expect(reached[ordinal]?.size).toBe(told[ordinal]), patience);
     }
   }
   for (const { atUs, act } of occurrences.sort((a, b) => a.atUs - b.atUs)) {
@@ -207,13 +207,34 @@ test("a change that is overtaken shows with the one that overtook it; what is to
   for (const ordinal of [0, 1]) {
     network.peer(ordinal).show(id);
     network.peer(ordinal).show(id); // js-ceramic tells each new stream twice
-    await vi.waitFor(() => expect(reached[ordinal]).toBe(2), patience);
+    await vi.waitFor(() => expect(reached[ordinal]?.size).toBe(2), patience);
   }
   const { result: ended, rows } = await result();
   expect(rows).toHaveLength(6);
   expect(timesAt(rows, 0)).toEqual([250, 250, 250]);
   expect(timesAt(rows, 1)).toEqual([250, 250, 250]);
   expect(ended).toMatchObject({ events: 3, duplicates: 0, unclaimed: 0 });
+});
+
+test("a last write that the feed keeps to itself is asked for, and gets the time it had", async () => {
+  const before = await created(0);
+  for (const ordinal of [0, 1]) {
+    network.peer(ordinal).show(before.id);
+    await vi.waitFor(() => expect(reached[ordinal]?.size).toBe(1), patience);
+  }
+  const last = await created(1);
+  network.peer(1).stuck = true;
+  const acceptedUs = clock.us;
+  watch.completed(acknowledged(before.event, acceptedUs), true);
+  watch.completed(acknowledged(last.event, acceptedUs), true);
+  clock.us += 40_000;
+  network.peer(0).show(last.id);
+  network.peer(1).show(last.id);
+  await vi.waitFor(() => expect(reached[0]?.size).toBe(2), patience);
+  clock.us += 3_000_000;
+  await vi.waitFor(() => expect(reached[1]?.size).toBe(2), patience);
+  const { rows } = await result();
+  expect(timesAt(rows, 1)).toEqual([0, 40]);
 });
 
 test("a peer that was never reached leaves its sightings unknown; one that shows nothing leaves them missing", async () => {
@@ -227,7 +248,7 @@ test("a peer that was never reached leaves its sightings unknown; one that shows
   await listening(0);
   const { id, event } = await created(1);
   network.peer(0).show(id); // so that the stream is known to flow
-  await vi.waitFor(() => expect(reached[0]).toBe(1), patience);
+  await vi.waitFor(() => expect(reached[0]?.size).toBe(1), patience);
   clock.us += 1_000_000;
   watch.completed(acknowledged(event, clock.us), true);
   watch.completed(acknowledged("never", clock.us), true);

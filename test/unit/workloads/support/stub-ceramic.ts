@@ -37,6 +37,8 @@ export class StubCeramic {
   readonly #codes = new Set<string>();
   /** Answers 500 to changes as long as it is set. */
   refusing = false;
+  /** Tells nothing new to feeds that are open, as js-ceramic does when a write comes at the wrong moment. */
+  stuck = false;
   /** Streams it does not have, though the network does. */
   readonly missing = new Set<string>();
   /** Refuses new feeds, and ends those there are. */
@@ -75,7 +77,7 @@ export class StubCeramic {
       commitId: commitId(stream.type, stream.genesis, tip),
     };
     this.#told.push(entry);
-    for (const feed of this.#feeds) {
+    for (const feed of this.stuck ? [] : this.#feeds) {
       feed.write(lineOf(entry));
     }
   }
