@@ -211,8 +211,8 @@ async function intoStorage(image: BuiltImage, context: BuildContext): Promise<vo
   const folder = await mkdtemp(join(context.home.images, "context-"));
   try {
     for (const part of spec.parts) await place(part, folder, context);
-    // Files of one time make the same layer wherever and whenever it is built.
-    const fixed = ["--timestamp", "0", "--pull-never", "--quiet", "--format", "docker"];
+    // Files of one time make the same layer wherever and whenever it is built; format docker would name the builder.
+    const fixed = ["--timestamp", "0", "--pull-never", "--quiet", "--format", "oci"];
     await buildah(context, [
       "build",
       ...fixed,

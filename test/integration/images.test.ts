@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -49,6 +50,20 @@ describe.skipIf(!cluster.available)("images and a registry", () => {
   const registry = () => ({ prefix, insecure: true });
   const verify = async (some: readonly BuiltImage[]) =>
     (await verifyImages(home, tools.path("buildah"), some, registry())).map(({ outcome }) => outcome);
+
+  test("what is built twice is the same file, byte for byte", async () => {
+    const elsewhere = OrreryHome.fromEnvironment({
+      ...process.env,
+      ...cluster.environment(),
+      ORRERY_HOME: join(folder, "elsewhere"),
+    });
+    const [again] = await buildImages(elsewhere, tools, ["pause"]);
+    const digest = async (image: BuiltImage | undefined) =>
+      createHash("sha256")
+        .update(await readFile(image?.archive ?? ""))
+        .digest("hex");
+    expect(await digest(again)).toBe(await digest(images[0]));
+  });
 
   test("what is pushed is found again, by digest and as the same image", async () => {
     expect(await verify(images)).toEqual(["absent", "absent"]);
