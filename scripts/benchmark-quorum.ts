@@ -19,13 +19,13 @@ import { addressOf, signTransaction } from "../workloads/quorum/transaction.ts";
  */
 const { values } = parseArgs({
   options: {
-    transfers: { type: "string", default: "3000" },
+    transfers: { type: "string", default: "2000" },
     rounds: { type: "string", default: "2" },
-    "in-flight": { type: "string", default: "1000" },
+    "in-flight": { type: "string" }, // all, as the raw sender has them,
   },
 });
 const transfers = Number(values.transfers);
-const inFlight = Number(values["in-flight"]);
+const inFlight = Number(values["in-flight"] ?? values.transfers);
 const batch = 100;
 const key = (ordinal: number) => accountKey(new Uint8Array(Buffer.from(accountsKeyHex, "hex")), ordinal);
 
@@ -89,8 +89,12 @@ async function sendConnected(
   if (failed > 0) throw new Error(`${failed} of ${transfers} transfers failed`);
 }
 
-const median = (numbers: readonly number[]): number =>
-  numbers.toSorted((a, b) => a - b).at(Math.floor(numbers.length / 2)) ?? Number.NaN;
+/** The middle one, or the mean of the two in the middle. */
+function median(numbers: readonly number[]): number {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)], sorted[Math.floor(sorted.length / 2)]];
+  return ((low ?? Number.NaN) + (high ?? Number.NaN)) / 2;
+}
 
 const geth = (await resolveTools(OrreryHome.fromEnvironment(), ["goquorum"])).path("goquorum-geth");
 const chain = await QuorumChain.start({ geth, nodes: 3, accounts: 64 });

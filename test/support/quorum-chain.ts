@@ -146,6 +146,8 @@ export class QuorumChain {
       ...["--syncmode", "full", "--mine", "--miner.threads", "1", "--cache", "64", "--netrestrict", "127.0.0.0/8"],
       ...["--http", "--http.addr", "127.0.0.1", "--http.port", new URL(url).port, "--http.api", apis, "--graphql"],
       ...["--ws", "--ws.addr", "127.0.0.1", "--ws.port", new URL(attributes?.ws ?? "").port, "--ws.api", apis],
+      ...["--txpool.accountslots", "1024", "--txpool.globalslots", "32768"], // as components/quorum has it
+      ...["--txpool.accountqueue", "1024", "--txpool.globalqueue", "32768"],
       ...["--ws.origins", "*", "--ipcdisable", "--verbosity", "3"],
       ...this.#ptmArguments(ordinal),
     ];

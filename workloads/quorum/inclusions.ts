@@ -25,6 +25,7 @@ interface Waiting {
 const silenceMs = 4_000;
 const reopenPauseMs = 200;
 const receiptLimitMs = 5_000;
+const statusesAttempts = 6;
 /** Between two times of asking: a node may tell of a block a little before another has it. */
 const receiptPauseMs = 50;
 const longestReceiptPauseMs = 1_000;
@@ -147,19 +148,33 @@ export class Inclusions {
     }
   }
 
-  /** Finds out how transactions of one block ended: all at once if the node can tell, and one by one what is left. */
+  /** Finds out how transactions of one block ended: all at once if a node can tell, and one by one what is left. */
   async #settle(block: string, hashes: readonly string[], teller: NodeRpc): Promise<void> {
-    const anybodys = hashes.filter((hash) => this.#waiting.get(hash)?.node === undefined);
-    const statuses = anybodys.length === 0 ? undefined : await teller.statuses(block, receiptLimitMs);
+    const anybodys: string[] = [];
     for (const hash of hashes) {
       const only = this.#waiting.get(hash)?.node;
-      const status = only === undefined ? statuses?.get(hash) : undefined; // others know nothing of a private one
-      if (status === undefined) {
-        void this.#settleOne(hash, only, teller);
-      } else {
-        this.#end(hash, { status });
-      }
+      if (only === undefined) anybodys.push(hash);
+      else void this.#settleOne(hash, only, teller); // others know nothing of a private one
     }
+    const statuses = anybodys.length === 0 ? undefined : await this.#statuses(block, teller);
+    for (const hash of anybodys) {
+      const status = statuses?.get(hash);
+      if (status === undefined) void this.#settleOne(hash, undefined, teller);
+      else this.#end(hash, { status });
+    }
+  }
+
+  /** A slow node is asked again, or another: receipts would cost it, and all others, far more. */
+  async #statuses(block: string, teller: NodeRpc): Promise<ReadonlyMap<string, number> | undefined> {
+    for (let turn = 0; turn < statusesAttempts && !this.#closed.signal.aborted; turn += 1) {
+      const node = turn === 0 ? teller : (this.#nodes[turn % this.#nodes.length] ?? teller);
+      const statuses = await node.statuses(block, receiptLimitMs);
+      if (statuses !== undefined || !node.hasGraphql) {
+        return statuses;
+      }
+      await sleep(receiptPauseMs);
+    }
+    return undefined;
   }
 
   async #settleOne(hash: string, only: NodeRpc | undefined, teller: NodeRpc): Promise<void> {

@@ -108,6 +108,11 @@ export class NodeRpc {
     });
   }
 
+  /** False when the node was asked and has no GraphQL. */
+  get hasGraphql(): boolean {
+    return this.#hasGraphql;
+  }
+
   /**
    * The status of every transaction of a block, by hash, in one request of GraphQL (EIP-1767). Receipts have to be asked
    * for one by one, and for each geth reads the whole block: for a block of 1,000 transactions that is 2 s of its CPU.
@@ -128,8 +133,9 @@ export class NodeRpc {
         signal: AbortSignal.timeout(limitMs),
       });
       const text = await answer.body.text();
-      this.#hasGraphql = answer.statusCode === 200;
-      const found = this.#hasGraphql ? statusesSchema.parse(JSON.parse(text)).data.block?.transactions : undefined;
+      this.#hasGraphql = answer.statusCode !== 404;
+      const found =
+        answer.statusCode === 200 ? statusesSchema.parse(JSON.parse(text)).data.block?.transactions : undefined;
       return found && new Map(found.map(({ hash, status }) => [hash, status]));
     } catch {
       return undefined; // receipts tell the same
