@@ -154,6 +154,7 @@ export const quorum = defineSystem({
   ],
   problems: (section, operations) => [
     ...combinationProblems(section),
+    ...chainProblems(section),
     ...sizeProblems(section),
     ...addressProblems(section),
     ...allocationProblems(section),
@@ -181,6 +182,18 @@ function combinationProblems({ client, consensus, privacy }: Network): Problem[]
       path: "network.privacy",
       rule: `${client} with ${consensus} carries no private transactions.`,
       fix: "Write privacy: none, or client: goquorum with qbft, ibft or raft.",
+    },
+  ];
+}
+
+/** Signed for chain 1 (EIP-155) a transaction has `v` 37 or 38, by which GoQuorum knows private ones. */
+function chainProblems({ client, chainId }: Network): Problem[] {
+  if (client !== "goquorum" || chainId !== 1) return [];
+  return [
+    {
+      path: "network.chainId",
+      rule: "goquorum takes every transaction that is signed for chain 1 for a private one.",
+      fix: "Write another number than 1, or client: geth with consensus: clique.",
     },
   ];
 }

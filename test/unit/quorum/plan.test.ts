@@ -134,6 +134,11 @@ describe("what no network can be", () => {
     ],
     [{ layout: "set-per-node", nodes: 16 }, []],
     [{ layout: "set-per-node", nodes: 17 }, ["network.layout: 17 nodes would be as many StatefulSets and claims."]],
+    [
+      { chainId: 1 },
+      ["network.chainId: goquorum takes every transaction that is signed for chain 1 for a private one."],
+    ],
+    [{ client: "geth", consensus: "clique", chainId: 1 }, []],
     [{ blockPeriod: "1500ms" }, ["network.blockPeriod: qbft counts whole seconds, not 1500 ms."]],
   ] as const)("%j", (written, expected) => {
     expect(problems(written)).toEqual(expected);
