@@ -1,0 +1,182 @@
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { type Summary, summarySchema } from "../../schema/summary.ts";
+import { orrery } from "../support/cli.ts";
+import { cluster } from "../support/cluster.ts";
+
+/** A real Ceramic network on a real cluster: a run, a peer that goes and returns, a peer more and one less. */
+const name = `e2e-c-${process.pid}`;
+const experiment = (replicas: number, rest = ""): string => `schema: orrery/v1
+name: ${name}
+seed: 11
+network:
+  system: ceramic
+  replicas: ${replicas}
+  bootstrap: {method: ring, n: 1}
+  groups: [{storage: 256Mi, ipfs: {kind: go, storage: 256Mi}}]
+workload:
+  operations: {create: 1, update: 1, read: 1}
+  arrival: {users: 2, thinkTime: 300ms}
+  phases: {warmup: 2s, measure: 10s, cooldown: 5s}
+  timeout: 30s
+  parameters: {authors: 2}
+${rest}`;
+/** A replacement has its volumes, its image and its start to wait for. */
+const patience = { timeout: 300_000, interval: 3_000 };
+/** Streams are asked for that many at most: each is a request through the API server. */
+const mostStreams = 12;
+const replicated = `observe: {replication: {deadline: 60s}}
+objectives:
+  - {metric: persisted_ratio, min: 1}
+  - {metric: replicated_ratio, min: 1}
+`;
+const killed = `faults:
+  - {at: 2s, kind: kill, target: {ordinal: 1}}
+`;
+const statusSchema = z.object({
+  ready: z.number(),
+  members: z.array(
+    z.object({
+      pod: z.string(),
+      ready: z.boolean(),
+      connections: z.number().nullable(),
+      attributes: z.record(z.string(), z.string()),
+    }),
+  ),
+});
+
+const streamSchema = z.object({
+  state: z.object({ content: z.unknown(), next: z.object({ content: z.unknown() }).optional() }),
+});
+
+describe.skipIf(!cluster.available)("ceramic on the local cluster", () => {
+  let folder: string;
+  let file: string;
+  let env: NodeJS.ProcessEnv;
+  let summary: Summary;
+  let run: string;
+  /** Commits that drivers got an answer for, as ids under which a peer gives the stream's content at that commit. */
+  let commits: readonly string[];
+  const namespace = `orrery-${name}`;
+  const group = "ceramic-0";
+  const api = () => {
+    const config = new KubeConfig();
+    config.loadFromFile(cluster.kubeconfig());
+    return config.makeApiClient(CoreV1Api);
+  };
+  const runOf = async (text: string): Promise<Summary> => {
+    await writeFile(file, text);
+    const outcome = await orrery(["run", file, "--results", join(folder, "results"), "--json"], env);
+    expect(outcome.stderr).not.toMatch(/orrery: /);
+    return summarySchema.parse(JSON.parse(outcome.stdout));
+  };
+  const up = async (replicas: number) => {
+    await writeFile(file, experiment(replicas));
+    const outcome = await orrery(["up", file, "--json"], env);
+    expect(outcome.code, outcome.stderr).toBe(0);
+  };
+  const status = async () => {
+    const outcome = await orrery(["status", file, "--json"], env);
+    expect(outcome.code, outcome.stderr).toBe(0);
+    return statusSchema.parse(JSON.parse(outcome.stdout));
+  };
+  /** Asks a peer's js-ceramic through the API server. */
+  const get = async (ordinal: number, path: string): Promise<unknown> => {
+    const name = `${group}-${ordinal}:7007`;
+    const answer = await api().connectGetNamespacedPodProxyWithPath({ name, namespace, path });
+    return typeof answer === "string" ? JSON.parse(answer) : answer;
+  };
+  /** What a peer has of the streams at their commits. */
+  const contents = async (ordinal: number): Promise<unknown[]> => {
+    const found: unknown[] = [];
+    for (const commit of commits) {
+      const reply = streamSchema.parse(await get(ordinal, `api/v0/streams/${commit}`));
+      found.push({ commit, content: reply.state.next?.content ?? reply.state.content });
+    }
+    return found;
+  };
+
+  beforeAll(async () => {
+    env = cluster.environment();
+    folder = await mkdtemp(join(tmpdir(), "orrery-e2e-"));
+    file = join(folder, "experiment.yaml");
+    summary = await runOf(experiment(2, replicated));
+    [run = ""] = await readdir(join(folder, "results", name));
+    const query = "SELECT DISTINCT event FROM replication ORDER BY event";
+    const rows = await orrery(["sql", `${name}/${run}`, query, "--results", join(folder, "results"), "--json"], env);
+    commits = z
+      .array(z.object({ event: z.string() }))
+      .parse(JSON.parse(rows.stdout))
+      .map(({ event }) => event);
+    commits = commits.slice(0, mostStreams);
+  });
+
+  afterAll(async () => {
+    if (file === undefined) return;
+    await orrery(["destroy", file, "--remove"], env);
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test("the first run is valid: every write is kept by its peer and shows at the other one", () => {
+    expect(summary.reasons).toEqual([]);
+    expect(summary.replication).toMatchObject({ persisted_ratio: 1, replicated_ratio: 1, unknown: 0 });
+    expect(summary.replication?.events).toBeGreaterThan(0);
+    expect(summary.verdict).toBe("pass");
+  });
+
+  test("every peer is ready, connected to the other one and who the plan says", async () => {
+    const { ready, members } = await status();
+    expect(ready).toBe(2);
+    expect(members.map(({ pod, connections }) => [pod, connections])).toEqual([
+      [`${group}-0`, 1],
+      [`${group}-1`, 1],
+    ]);
+    const chains = await get(1, "api/v0/node/chains");
+    expect(chains).toMatchObject({ supportedChains: [expect.stringContaining("inmemory")] });
+  });
+
+  test("a peer that crashes in a run returns as who it was, with its data, and is connected again", async () => {
+    const before = await status();
+    expect(commits.length).toBeGreaterThan(3);
+    const written = await contents(1);
+    expect(new Set(written.map((one) => JSON.stringify(one))).size).toBe(commits.length);
+    const { faults } = await runOf(experiment(2, killed));
+    expect(faults).toMatchObject([{ kind: "kill", applied: true, members: [{ pod: `${group}-1`, crashed: true }] }]);
+    await expect
+      .poll(async () => {
+        const member = (await status()).members[1];
+        return member?.ready === true && member.connections === 1;
+      }, patience)
+      .toBe(true);
+    expect((await status()).members[1]?.attributes).toEqual(before.members[1]?.attributes);
+    expect(await contents(1)).toEqual(written);
+  });
+
+  test("2 -> 3 -> 2 peers lose no stream: the new one gets it, the old ones keep it", async () => {
+    await up(3);
+    const { ready, members } = await status();
+    expect(ready).toBe(3);
+    expect(members.every(({ connections }) => (connections ?? 0) >= 1)).toBe(true);
+    const written = await contents(0);
+    expect(await contents(2)).toEqual(written);
+    await up(2);
+    expect((await status()).members.map(({ pod, ready: is }) => [pod, is])).toEqual([
+      [`${group}-0`, true],
+      [`${group}-1`, true],
+    ]);
+    for (const ordinal of [0, 1]) expect(await contents(ordinal)).toEqual(written);
+  });
+
+  test("a second preview shows no change, and destroy leaves nothing", async () => {
+    const preview = await orrery(["preview", file, "--json"], env);
+    expect(JSON.parse(preview.stdout)).toMatchObject({ cluster: true, changes: 0 });
+    const outcome = await orrery(["destroy", file], env);
+    expect(outcome.code, outcome.stderr).toBe(0);
+    const namespaces = await api().listNamespace();
+    expect(namespaces.items.map((item) => item.metadata?.name)).not.toContain(namespace);
+  });
+});
