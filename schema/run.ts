@@ -81,6 +81,8 @@ export const runSpecSchema = z.strictObject({
     cooldownMs: z.number().min(0),
   }),
   timeoutMs: z.number().positive(),
+  /** How long workers may wait after the load before they deliver; absent in older specs. */
+  afterLoadMs: z.number().min(0).optional(),
   /** The system's own load parameters, resolved by its schema. */
   parameters: z.record(z.string(), z.unknown()),
   endpoints: z.array(endpointSchema).min(1),

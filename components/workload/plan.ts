@@ -35,6 +35,7 @@ export function planRun(experiment: Experiment, run: string, place: RunPlace): R
       cooldownMs: workload.phases.cooldown,
     },
     timeoutMs: workload.timeout,
+    afterLoadMs: afterLoadMs(experiment),
     parameters: { ...workload.parameters },
     endpoints: [...place.endpoints],
     pods: {
@@ -58,24 +59,23 @@ export function planRun(experiment: Experiment, run: string, place: RunPlace): R
   };
 }
 
-/** Seconds allowed for looking at a sample of documents twice. */
-const lookSeconds = 120;
+/** Allowed for looking at a sample of documents twice. */
+const lookMs = 120_000;
 /** Seconds allowed for pulling images, meeting at the barrier, reading back written keys and delivering results. */
 const overheadSeconds = 240;
 
 /**
- * Longest a run may take, in seconds: its phases, the last operation's time-out, the wait until writes show everywhere,
+ * Longest a run may take, in seconds: its phases, the last operation's time-out, what drivers wait for after the load,
  * and a fixed overhead.
  */
 export function runDeadlineSeconds(experiment: Experiment): number {
   const { phases, timeout } = experiment.workload;
-  const replication = experiment.observe.replication?.deadline ?? 0;
-  const load = Math.ceil((phases.warmup + phases.measure + phases.cooldown + timeout + replication) / 1000);
-  return load + anchorSeconds(experiment) + overheadSeconds;
+  const load = phases.warmup + phases.measure + phases.cooldown + timeout;
+  return Math.ceil((load + afterLoadMs(experiment)) / 1000) + overheadSeconds;
 }
 
-/** Seconds that drivers wait for anchors after the load, and look at them. */
-function anchorSeconds({ workload: { parameters } }: Experiment): number {
+/** How long drivers may wait after the load: until writes show everywhere, and for anchors. */
+function afterLoadMs({ observe, workload: { parameters } }: Experiment): number {
   const anchors = "anchors" in parameters ? parameters.anchors : undefined;
-  return anchors === undefined ? 0 : anchors.wait + lookSeconds;
+  return (observe.replication?.deadline ?? 0) + (anchors === undefined ? 0 : anchors.wait * 1000 + lookMs);
 }

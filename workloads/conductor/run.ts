@@ -13,7 +13,7 @@ import type { RunState, RunStore } from "./store.ts";
 const startLeadMs = 1_500;
 /** From the first worker's arrival until the run is given up because others are missing. */
 const barrierLimitMs = 180_000;
-/** After phases and time-out: reading back written keys, and delivering. */
+/** After phases, time-out and what workers wait for: reading back written keys, and delivering. */
 const collectLimitMs = 100_000;
 /** Once every worker is done, what a fault is still waiting for is waited for this long. */
 const faultGraceMs = 5_000;
@@ -218,7 +218,7 @@ export class Run {
   /** Completes the run when everybody is done, or when waiting longer makes no sense. */
   async #end(startAtMs: number): Promise<void> {
     const timer = new AbortController();
-    const limitMs = startAtMs + lengthMs(this.spec) + collectLimitMs - this.#around.now();
+    const limitMs = closesAtMs(this.spec, startAtMs) - this.#around.now();
     const late = sleep(Math.max(0, limitMs), undefined, { signal: timer.signal }).catch(() => undefined);
     await Promise.race([this.#allDone.promise, late]);
     timer.abort();
@@ -295,6 +295,11 @@ function firstState(spec: RunSpec): RunState {
     faults: spec.faults.map((fault) => unseen(fault, 0)),
     complete: false,
   };
+}
+
+/** When a run is over for the conductor, whoever has not delivered by then. */
+export function closesAtMs(spec: RunSpec, startAtMs: number): number {
+  return startAtMs + lengthMs(spec) + (spec.afterLoadMs ?? 0) + collectLimitMs;
 }
 
 /** From the shared start until the last operation has been answered or given up. */

@@ -5,6 +5,7 @@ import { planKv } from "../../../components/kv/plan.ts";
 import { planRun, runDeadlineSeconds } from "../../../components/workload/plan.ts";
 import { runSpecSchema } from "../../../schema/run.ts";
 import { sampleGraph } from "../../../stacks/sample.ts";
+import { closesAtMs } from "../../../workloads/conductor/run.ts";
 import { loadExample } from "../../support/experiments.ts";
 import { objectsOf } from "../../support/graph.ts";
 
@@ -137,7 +138,20 @@ test("a run's spec is what drivers and conductor accept, and carries no secret",
   });
   expect(runSpecSchema.parse(JSON.parse(JSON.stringify(spec)))).toEqual(spec);
   expect(spec.faults).toEqual([{ index: 0, kind: "kill", atMs: 15_000, target: { role: "leader", count: 1 } }]);
-  expect(runDeadlineSeconds(experiment)).toBeGreaterThan(42);
+});
+
+test("neither the Job nor the conductor gives up on workers that wait for replication as long as they may", () => {
+  const patient = { ...experiment, observe: { ...experiment.observe, replication: { deadline: 600_000 } } };
+  const spec = planRun(patient, "r1", {
+    namespace: "n",
+    endpoints: [],
+    podSelector: {},
+    conductorUrl: "http://conductor:8070",
+  });
+  const { warmup, measure, cooldown } = experiment.workload.phases;
+  const waitsUntilMs = warmup + measure + cooldown + 600_000;
+  expect(runDeadlineSeconds(patient) * 1000).toBeGreaterThan(waitsUntilMs);
+  expect(closesAtMs(spec, 5_000_000)).toBeGreaterThan(5_000_000 + waitsUntilMs);
 });
 
 test("drivers are told of the collector only where there is one", () => {
