@@ -6,8 +6,10 @@ import { findOnPath } from "./find.ts";
 import { freeBytes, minimumFreeBytes, type OrreryHome } from "./home.ts";
 import { installHint } from "./packages.ts";
 import { findOfficialPlugin } from "./pulumi.ts";
+import { currentPlatform, type ToolSpec } from "./tool-spec.ts";
 import { clusterTools, imageTools, locateTool, pulumiTools } from "./toolchain.ts";
-import { compareVersions, currentPlatform, type ToolSpec, tools } from "./versions.ts";
+import { compareVersions } from "./version-range.ts";
+import { tools } from "./versions.ts";
 
 /** One thing that was looked at. */
 export interface Check {

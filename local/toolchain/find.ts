@@ -2,7 +2,8 @@ import { access, constants, readdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { exec } from "./exec.ts";
-import { describeRange, isAccepted, type ToolSpec } from "./versions.ts";
+import type { ToolSpec } from "./tool-spec.ts";
+import { describeRange, isAccepted } from "./version-range.ts";
 
 /** What looking for a tool on PATH gave. */
 export type Found =

@@ -10,7 +10,7 @@ import { minimumFreeBytes, requireDiskSpace } from "./home.ts";
 import { withLock } from "./lock.ts";
 import { Eta, type Progress } from "./progress.ts";
 import { requireVersion } from "./release.ts";
-import type { GoBuild, ToolSpec } from "./versions.ts";
+import type { GoBuild, ToolSpec } from "./tool-spec.ts";
 
 /** What building needs to know. */
 export interface GoContext {

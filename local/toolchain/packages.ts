@@ -9,7 +9,7 @@ import { exec, run } from "./exec.ts";
 import type { OrreryHome } from "./home.ts";
 import { withLock } from "./lock.ts";
 import { silentProgress } from "./progress.ts";
-import type { PackageSet, ToolSpec } from "./versions.ts";
+import type { PackageSet, ToolSpec } from "./tool-spec.ts";
 import { aliasesFor, wrapperFor } from "./wrappers.ts";
 
 const programFolders = ["usr/bin", "usr/sbin", "bin", "sbin"];

@@ -8,7 +8,8 @@ import { withLock } from "./lock.ts";
 import { unreachable } from "./network.ts";
 import { silentProgress } from "./progress.ts";
 import { pruneWhenComplete, type ResolveOptions, resolveTools, type Tools } from "./toolchain.ts";
-import { compareVersions, kubernetesPluginVersion } from "./versions.ts";
+import { compareVersions } from "./version-range.ts";
+import { kubernetesPluginVersion } from "./versions.ts";
 
 /** Everything `pulumi` needs to act on the stacks of one home. */
 export interface PulumiEnvironment {

@@ -8,7 +8,7 @@ import { exec, run } from "./exec.ts";
 import type { OrreryHome } from "./home.ts";
 import { get, NetworkError, unreachable } from "./network.ts";
 import type { Progress } from "./progress.ts";
-import type { Platform, ReleaseFile, ToolSpec, ToolTable } from "./versions.ts";
+import type { Platform, ReleaseFile, ToolSpec, ToolTable } from "./tool-spec.ts";
 
 /** What making a tool from its release needs to know. */
 export interface ReleaseContext {

@@ -12,15 +12,8 @@ import { withLock } from "./lock.ts";
 import { distribution, installHint, makeFromPackages, shortHash } from "./packages.ts";
 import { type Progress, silentProgress } from "./progress.ts";
 import { makeFromRelease, ReleaseUnavailable } from "./release.ts";
-import {
-  currentPlatform,
-  type GoBuild,
-  type Platform,
-  type ToolName,
-  type ToolSpec,
-  type ToolTable,
-  tools,
-} from "./versions.ts";
+import { currentPlatform, type GoBuild, type Platform, type ToolSpec, type ToolTable } from "./tool-spec.ts";
+import { type ToolName, tools } from "./versions.ts";
 
 /** What a local cluster consists of and is started with. */
 export const clusterTools = [

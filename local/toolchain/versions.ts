@@ -1,88 +1,9 @@
+import type { Platform, ReleaseFile, ToolSpec } from "./tool-spec.ts";
+
 /**
  * The one table of tools: which version, where from, how it is checked. Nothing else in the project names a version of
  * a tool; Go builds are pinned by go.sum besides, and distribution packages by the signed lists of the distribution.
  */
-
-/** A platform in Node's words. */
-export type Platform = "linux-x64" | "linux-arm64" | "darwin-x64" | "darwin-arm64" | "win32-x64";
-
-/** A half-open range of versions: `min` is in, `below` is not. */
-export interface VersionRange {
-  readonly min: string;
-  readonly below?: string;
-}
-
-/** How the version of a copy found on PATH is read. */
-export interface VersionProbe {
-  readonly program: string;
-  readonly args: readonly string[];
-  /** The first group is the version. */
-  readonly pattern: RegExp;
-  readonly accepted: VersionRange;
-}
-
-/** One file of an official release. */
-export interface ReleaseFile {
-  /** `undefined` where upstream publishes nothing for the platform. */
-  readonly url: (platform: Platform) => string | undefined;
-  /** For a `tar.gz`: path in the archive of each program. A plain file is the program `program`. */
-  readonly content:
-    | { readonly kind: "file"; readonly program: string }
-    | { readonly kind: "tar.gz"; readonly programs: Readonly<Record<string, string>> };
-  /** Pinned digests; a platform without one is checked against the list upstream publishes beside the release. */
-  readonly sha256?: Partial<Record<Platform, string>>;
-  /**
-   * What upstream publishes beside the release: one bare digest, lines of `digest  name`, or GitHub's description of
-   * the release, which holds a digest per file.
-   */
-  readonly checksums: (platform: Platform) => string;
-}
-
-/** One `go build`. */
-export interface GoBuild {
-  /** Folder of the module seen from `local/`; empty for `local/` itself. */
-  readonly module: string;
-  readonly package: string;
-  /** Name of the program it makes. */
-  readonly output: string;
-  /** Further names of the same program. */
-  readonly links?: readonly string[];
-  readonly ldflags: readonly string[];
-  /** Some of its code is C: a C compiler is needed too, and the program is linked statically. */
-  readonly cgo?: true;
-  /** Build tags. */
-  readonly tags?: readonly string[];
-  /** Folders seen from `local/` with the sources of our own that go into it. */
-  readonly sources: readonly string[];
-}
-
-/** The distribution's packages that hold a tool. */
-export interface PackageSet {
-  readonly debian: readonly string[];
-  /** Named in errors on machines without apt. */
-  readonly fedora: readonly string[];
-  /** The folder inside the packages that holds the programs, when it is none of the usual ones. */
-  readonly folder?: string;
-}
-
-/** One tool: a set of programs that come from one place together. */
-export interface ToolSpec {
-  readonly version: string;
-  readonly programs: readonly string[];
-  /** Only these platforms; all when absent. */
-  readonly linuxOnly?: boolean;
-  /** Absent for programs of our own, which are never looked for on PATH. */
-  readonly probe?: VersionProbe;
-  /** The probe serves to check what was unpacked; a copy on PATH is not wanted. */
-  readonly neverFromPath?: boolean;
-  /** Made only when something asks for it: nothing is kept for the day it will be. */
-  readonly onDemand?: boolean;
-  /** Further folders to look in, after PATH; `~` is the user's home. */
-  readonly folders?: readonly string[];
-  readonly release?: readonly ReleaseFile[];
-  readonly build?: readonly GoBuild[];
-  readonly packages?: PackageSet;
-}
 
 const pulumiVersion = "3.246.0";
 const kubernetesVersion = "1.34.4";
@@ -682,33 +603,3 @@ export const tools = {
     packages: { debian: ["chromium"], fedora: ["chromium"] },
   },
 } as const satisfies Record<string, ToolSpec>;
-
-/** A table of tools; the real one is {@link tools}, tests bring their own. */
-export type ToolTable = Readonly<Record<string, ToolSpec>>;
-
-/** This machine's platform. */
-export function currentPlatform(): Platform {
-  return `${process.platform}-${process.arch}` as Platform;
-}
-
-/** Compares two versions of dot-separated numbers; missing parts are zero. */
-export function compareVersions(left: string, right: string): number {
-  const a = left.split(".").map(Number);
-  const b = right.split(".").map(Number);
-  for (let index = 0; index < Math.max(a.length, b.length); index++) {
-    const difference = (a[index] ?? 0) - (b[index] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
-}
-
-/** Whether a version lies in a range. */
-export function isAccepted(version: string, range: VersionRange): boolean {
-  if (compareVersions(version, range.min) < 0) return false;
-  return range.below === undefined || compareVersions(version, range.below) < 0;
-}
-
-/** `1.34.0 to below 1.35.0`, for messages. */
-export function describeRange(range: VersionRange): string {
-  return range.below === undefined ? `${range.min} or later` : `${range.min} to below ${range.below}`;
-}

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { clusterConfig } from "../../../kind/config.ts";
 import { kindOptionsOf, kindProblems } from "../../../kind/options.ts";
-import { isAccepted, tools } from "../../../local/toolchain/versions.ts";
+import { isAccepted } from "../../../local/toolchain/version-range.ts";
+import { tools } from "../../../local/toolchain/versions.ts";
 
 const root = join(import.meta.dirname, "../../..");
 const settings = (options: Record<string, string> = {}, context?: string) => ({

@@ -5,8 +5,8 @@ import { describe, expect, test } from "vitest";
 import { aptConfiguration, fileNames, hasApt } from "../../../local/toolchain/apt.ts";
 import { exec } from "../../../local/toolchain/exec.ts";
 import { unpackPackages } from "../../../local/toolchain/packages.ts";
+import type { ToolSpec } from "../../../local/toolchain/tool-spec.ts";
 import { resolveFrom, resolveTools } from "../../../local/toolchain/toolchain.ts";
-import type { ToolSpec } from "../../../local/toolchain/versions.ts";
 import { temporaryFolder, temporaryHome } from "./support.ts";
 
 const isAvailable = (await hasApt()) && process.env.ORRERY_OFFLINE !== "1";

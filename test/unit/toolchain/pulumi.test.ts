@@ -6,8 +6,9 @@ import { exec } from "../../../local/toolchain/exec.ts";
 import type { OrreryHome } from "../../../local/toolchain/home.ts";
 import { forgetReachability } from "../../../local/toolchain/network.ts";
 import { findOfficialPlugin, pulumiEnvironment } from "../../../local/toolchain/pulumi.ts";
+import type { ToolTable } from "../../../local/toolchain/tool-spec.ts";
 import type { Tools } from "../../../local/toolchain/toolchain.ts";
-import { kubernetesPluginVersion, type ToolTable } from "../../../local/toolchain/versions.ts";
+import { kubernetesPluginVersion } from "../../../local/toolchain/versions.ts";
 import { temporaryFolder, temporaryHome, writeProgram } from "./support.ts";
 
 const hasGo = (await exec("sh", ["-c", "command -v go"])).code === 0;

@@ -5,8 +5,8 @@ import { delimiter, dirname, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { exec } from "../../../local/toolchain/exec.ts";
 import { forgetReachability } from "../../../local/toolchain/network.ts";
+import type { ToolSpec, ToolTable } from "../../../local/toolchain/tool-spec.ts";
 import { locateTool, resolveFrom, resolveTools } from "../../../local/toolchain/toolchain.ts";
-import type { ToolSpec, ToolTable } from "../../../local/toolchain/versions.ts";
 import { EnvironmentError } from "../../../schema/errors.ts";
 import { closedOrigin, recordProgress, serve, temporaryFolder, temporaryHome, writeProgram } from "./support.ts";
 
