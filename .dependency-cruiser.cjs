@@ -14,6 +14,7 @@ module.exports = {
     only("schema-imports-nothing-of-ours", "^schema/", "^schema/"),
     only("components-import-schema", "^components/", "^(components|schema)/"),
     only("workloads-import-schema", "^workloads/", "^(workloads|schema)/"),
+    only("nodes-import-schema", "^nodes/([^/]+)/", "^(nodes/$1|schema)/"),
     only("analysis-imports-schema", "^analysis/", "^(analysis|schema)/"),
     only(
       "targets-import-the-contract",
@@ -36,8 +37,8 @@ module.exports = {
     only("stacks-import-no-commands", "^stacks/", "^(stacks|components|targets|schema)/"),
     only(
       "nobody-imports-tests",
-      "^(cli|ci|stacks|components|targets|local|minikube|kind|eks|images|schema|workloads|analysis)/",
-      "^(cli|ci|stacks|components|targets|local|minikube|kind|eks|images|schema|workloads|analysis)/",
+      "^(cli|ci|stacks|components|targets|local|minikube|kind|eks|images|schema|workloads|nodes|analysis)/",
+      "^(cli|ci|stacks|components|targets|local|minikube|kind|eks|images|schema|workloads|nodes|analysis)/",
     ),
     {
       name: "schema-imports-zod-and-yaml-only",
@@ -48,7 +49,7 @@ module.exports = {
     {
       name: "run-time-programs-know-no-pulumi",
       severity: "error",
-      from: { path: "^(workloads|analysis|schema)/" },
+      from: { path: "^(workloads|nodes|analysis|schema)/" },
       to: { path: "node_modules/@pulumi/" },
     },
     {
@@ -62,7 +63,7 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: "node_modules" },
-    exclude: { path: "^(node_modules|nodes|results|test)/" },
+    exclude: { path: "^(node_modules|results|test)/" },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
     enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default", "types"] },
