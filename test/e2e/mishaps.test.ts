@@ -48,7 +48,7 @@ describe.skipIf(!cluster.available)("mishaps on the local cluster", () => {
   test("an image that is not there is said before anything is made", async () => {
     const file = await written("{system: kv, image: 'registry.example/kv:none'}");
     const outcome = await orrery(["run", file], env);
-    expect(outcome.stderr).toMatch(/image registry\.example\/kv:none \(network\.image\) is not in the local cluster/);
+    expect(outcome.stderr).toMatch(/image registry\.example\/kv:none \(network section\) is not in the local cluster/);
     expect(outcome.code).toBe(3);
     expect(await namespaces()).not.toContain(`orrery-${name}`);
   });
