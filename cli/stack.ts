@@ -48,16 +48,39 @@ export class ExperimentStack {
     this.#console = console;
   }
 
-  /** Opens a stack, making it with a fresh root secret if it does not exist. */
+  /**
+   * Opens a stack, making it with a fresh root secret if it does not exist or has nothing left to keep.
+   *
+   * @throws EnvironmentError when it is deployed and the settings it was deployed with are somewhere else
+   */
   static async openOrCreate(name: string, settings: PulumiSettings, console: Console): Promise<ExperimentStack> {
     const existing = await ExperimentStack.open(name, settings, console);
     if (existing !== undefined) {
+      if ((await existing.config("rootSecret")) === undefined) await existing.#beginAgain();
       return existing;
     }
     await requireOwnStackFile(name);
     const stack = await explained(name, async () => await Stack.create(name, await workspaceOf(settings)));
-    await stack.setConfig("orrery:rootSecret", { value: randomBytes(32).toString("hex"), secret: true });
-    return new ExperimentStack(name, stack, console);
+    const made = new ExperimentStack(name, stack, console);
+    await made.#makeRootSecret();
+    return made;
+  }
+
+  /** A stack of another checkout, whose settings are not in this one. */
+  async #beginAgain(): Promise<void> {
+    const { deployment } = await explained(this.name, () => this.#stack.exportStack());
+    const resources: unknown = deployment?.resources;
+    if (Array.isArray(resources) && resources.length > 0) {
+      throw new EnvironmentError(
+        `The stack ${this.name} is deployed, and its settings, with the secret its keys are derived from, are not here.`,
+        `Work in the project folder it was deployed from, or copy stacks/Pulumi.${this.name}.yaml from there to here.`,
+      );
+    }
+    await this.#makeRootSecret();
+  }
+
+  async #makeRootSecret(): Promise<void> {
+    await this.#stack.setConfig("orrery:rootSecret", { value: randomBytes(32).toString("hex"), secret: true });
   }
 
   /** Opens a stack, or answers undefined when there is none of that name. */
