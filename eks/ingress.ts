@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { restrictedContainer, restrictedPod } from "../components/kubernetes/pod.ts";
+import { restrictedContainer, restrictedPod, spreadOverNodes } from "../components/kubernetes/pod.ts";
 import { type ClusterSettings, tagsOf } from "./settings.ts";
 
 /** Name of the IngressClass, as target.ts says. */
@@ -128,14 +128,7 @@ function createController(
             automountServiceAccountToken: true,
             enableServiceLinks: false,
             securityContext: restrictedPod,
-            topologySpreadConstraints: [
-              {
-                maxSkew: 1,
-                topologyKey: "kubernetes.io/hostname",
-                whenUnsatisfiable: "ScheduleAnyway",
-                labelSelector: { matchLabels: labels },
-              },
-            ],
+            topologySpreadConstraints: spreadOverNodes(labels),
             containers: [
               {
                 name,

@@ -5,7 +5,7 @@ import { formatBytes } from "../../schema/units.ts";
 import { groupKey } from "../kubernetes/identity.ts";
 import { labelsOf } from "../kubernetes/labels.ts";
 import { allow, pods, tcp, toDns } from "../kubernetes/network-policy.ts";
-import { resources, restrictedContainer, restrictedPod } from "../kubernetes/pod.ts";
+import { claimSpec, resources, restrictedContainer, restrictedPod } from "../kubernetes/pod.ts";
 import { anchorSelector } from "./policies.ts";
 import type { Scope } from "./scope.ts";
 import { anchorService } from "./settings.ts";
@@ -129,11 +129,7 @@ function createPart({ name, args, parent }: Scope, part: AnchorPart): k8s.apps.v
         volumeClaimTemplates: [
           {
             metadata: { name: "data" },
-            spec: {
-              accessModes: ["ReadWriteOnce"],
-              ...(storageClass === undefined ? {} : { storageClassName: storageClass }),
-              resources: { requests: { storage: formatBytes(1024 * mebi) } },
-            },
+            spec: claimSpec(formatBytes(1024 * mebi), storageClass),
           },
         ],
       },

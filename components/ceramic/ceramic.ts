@@ -5,6 +5,7 @@ import { formatBytes } from "../../schema/units.ts";
 import { ConfigError } from "../kubernetes/config-error.ts";
 import { groupKey } from "../kubernetes/identity.ts";
 import { labelsOf, selectorOf } from "../kubernetes/labels.ts";
+import { claimSpec } from "../kubernetes/pod.ts";
 import type { NetworkHandle } from "../network-handle.ts";
 import { type Admin, adminOf } from "./admin.ts";
 import { createAnchors } from "./anchors.ts";
@@ -233,11 +234,7 @@ function volumeClaims({ group }: GroupPlan, storageClass: string | undefined) {
     const storageClassName = own ?? storageClass;
     return {
       metadata: { name },
-      spec: {
-        accessModes: ["ReadWriteOnce"],
-        ...(storageClassName === undefined ? {} : { storageClassName }),
-        resources: { requests: { storage: formatBytes(bytes) } },
-      },
+      spec: claimSpec(formatBytes(bytes), storageClassName),
     };
   };
   return [

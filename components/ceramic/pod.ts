@@ -3,7 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { CeramicSection } from "../../schema/systems/ceramic.ts";
 import type { CeramicResources } from "../../schema/systems/ceramic-group.ts";
 import { formatBytes, formatCpu } from "../../schema/units.ts";
-import { podNameVariable, restrictedContainer, restrictedPod } from "../kubernetes/pod.ts";
+import { podNameVariable, restrictedContainer, restrictedPod, spreadOverNodes } from "../kubernetes/pod.ts";
 import type { CeramicPlan, GroupPlan } from "./plan.ts";
 import { paths, ports } from "./settings.ts";
 
@@ -44,14 +44,7 @@ export function peerPod(plan: GroupPlan, parts: PodParts): k8s.types.input.core.
     ...(nodeSelectorTerms.length === 0
       ? {}
       : { affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } } } }),
-    topologySpreadConstraints: [
-      {
-        maxSkew: 1,
-        topologyKey: "kubernetes.io/hostname",
-        whenUnsatisfiable: "ScheduleAnyway",
-        labelSelector: { matchLabels: parts.selector },
-      },
-    ],
+    topologySpreadConstraints: spreadOverNodes(parts.selector),
     initContainers: [prepareContainer(plan, parts), ...migration(plan, parts), ipfsContainer(plan, parts)],
     containers: [
       ceramicContainer(plan, parts),

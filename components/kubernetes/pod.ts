@@ -29,6 +29,37 @@ export function resources(cpu: number, memory: number, cpuLimit: number = cpu * 
   };
 }
 
+/** Pods with these labels go to different nodes as far as there are any; where there are too few they share. */
+export function spreadOverNodes(
+  matchLabels: Readonly<Record<string, string>>,
+): k8s.types.input.core.v1.TopologySpreadConstraint[] {
+  return [
+    {
+      maxSkew: 1,
+      topologyKey: "kubernetes.io/hostname",
+      whenUnsatisfiable: "ScheduleAnyway",
+      labelSelector: { matchLabels },
+    },
+  ];
+}
+
+/**
+ * A volume that one node at a time may use.
+ *
+ * @param storage Its size, as a Kubernetes quantity.
+ * @param storageClassName Absent means the cluster's default.
+ */
+export function claimSpec(
+  storage: string,
+  storageClassName: string | undefined,
+): k8s.types.input.core.v1.PersistentVolumeClaimSpec {
+  return {
+    accessModes: ["ReadWriteOnce"],
+    ...(storageClassName === undefined ? {} : { storageClassName }),
+    resources: { requests: { storage } },
+  };
+}
+
 /** Readiness asked every second, so that a deployment waits no longer than it must; liveness rarely and patiently. */
 export const httpProbes = {
   readinessProbe: { httpGet: { path: "/readyz", port: "http" }, periodSeconds: 1, timeoutSeconds: 2 },

@@ -7,7 +7,15 @@ import { groupKey } from "../kubernetes/identity.ts";
 import { labelsOf, selectorOf } from "../kubernetes/labels.ts";
 import type { NamespaceHandle } from "../kubernetes/namespace.ts";
 import { allow, pods, tcp, toDns } from "../kubernetes/network-policy.ts";
-import { httpProbes, podNameVariable, resources, restrictedContainer, restrictedPod } from "../kubernetes/pod.ts";
+import {
+  claimSpec,
+  httpProbes,
+  podNameVariable,
+  resources,
+  restrictedContainer,
+  restrictedPod,
+  spreadOverNodes,
+} from "../kubernetes/pod.ts";
 import type { NetworkHandle } from "../network-handle.ts";
 import { type TelemetryHandle, telemetryVariables, toCollector } from "../telemetry.ts";
 import { groupName, httpPort, type KvPlan, peerPort, peersDocument, planKv } from "./plan.ts";
@@ -178,14 +186,7 @@ function createMembers(scope: Scope, parts: MemberParts): k8s.apps.v1.StatefulSe
             shareProcessNamespace: true, // lets a fault end the member by SIGKILL, which its first process is immune to
             securityContext: restrictedPod,
             terminationGracePeriodSeconds: 5,
-            topologySpreadConstraints: [
-              {
-                maxSkew: 1,
-                topologyKey: "kubernetes.io/hostname",
-                whenUnsatisfiable: "ScheduleAnyway",
-                labelSelector: { matchLabels: selector },
-              },
-            ],
+            topologySpreadConstraints: spreadOverNodes(selector),
             containers: [memberContainer(scope)],
             volumes: [
               { name: "identity", secret: { secretName: parts.identity.metadata.name, defaultMode: 0o440 } },
@@ -196,11 +197,7 @@ function createMembers(scope: Scope, parts: MemberParts): k8s.apps.v1.StatefulSe
         volumeClaimTemplates: [
           {
             metadata: { name: "data" },
-            spec: {
-              accessModes: ["ReadWriteOnce"],
-              ...(args.target.storageClass === undefined ? {} : { storageClassName: args.target.storageClass }),
-              resources: { requests: { storage: plan.storage } },
-            },
+            spec: claimSpec(plan.storage, args.target.storageClass),
           },
         ],
       },

@@ -6,7 +6,7 @@ import type { ClusterTarget } from "../cluster-target.ts";
 import { labelsOf, selectorOf } from "../kubernetes/labels.ts";
 import type { NamespaceHandle } from "../kubernetes/namespace.ts";
 import { allow, type PodTraffic } from "../kubernetes/network-policy.ts";
-import { resources, restrictedContainer, restrictedPod } from "../kubernetes/pod.ts";
+import { claimSpec, resources, restrictedContainer, restrictedPod } from "../kubernetes/pod.ts";
 import { configPath, dataPath } from "./names.ts";
 
 /** One program that watches: plain data, all that is needed to run it. */
@@ -148,11 +148,7 @@ function container(target: ClusterTarget, part: Part): k8s.types.input.core.v1.C
 function claim(target: ClusterTarget, bytes: number): k8s.types.input.core.v1.PersistentVolumeClaim {
   return {
     metadata: { name: "data" },
-    spec: {
-      accessModes: ["ReadWriteOnce"],
-      ...(target.storageClass === undefined ? {} : { storageClassName: target.storageClass }),
-      resources: { requests: { storage: formatBytes(bytes) } },
-    },
+    spec: claimSpec(formatBytes(bytes), target.storageClass),
   };
 }
 

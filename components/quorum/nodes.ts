@@ -1,7 +1,15 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import type { QuorumSection } from "../../schema/systems/quorum.ts";
-import { httpProbes, podNameVariable, resources, restrictedContainer, restrictedPod } from "../kubernetes/pod.ts";
+import {
+  claimSpec,
+  httpProbes,
+  podNameVariable,
+  resources,
+  restrictedContainer,
+  restrictedPod,
+  spreadOverNodes,
+} from "../kubernetes/pod.ts";
 import { ports, type QuorumMember } from "./plan.ts";
 import { agentInstaller, agentPath, clientImage, type Group, identityPath, runPath, type Scope } from "./scope.ts";
 
@@ -65,11 +73,7 @@ function createSet(scope: Scope, group: Group, parts: NodeParts, only?: QuorumMe
 type ClaimSpec = k8s.types.input.core.v1.PersistentVolumeClaimSpec;
 
 function claimOf({ args, plan }: Scope): ClaimSpec {
-  return {
-    accessModes: ["ReadWriteOnce"],
-    ...(args.target.storageClass === undefined ? {} : { storageClassName: args.target.storageClass }),
-    resources: { requests: { storage: plan.storage } },
-  };
+  return claimSpec(plan.storage, args.target.storageClass);
 }
 
 /** A node and the claim of its volume, by the seed document's name. The volume itself is the cluster's to provide. */
@@ -106,14 +110,7 @@ function podSpec(
     shareProcessNamespace: true, // lets a fault end the node by SIGKILL, which its first process is immune to
     securityContext: restrictedPod,
     terminationGracePeriodSeconds: 20, // geth writes what it holds in memory
-    topologySpreadConstraints: [
-      {
-        maxSkew: 1,
-        topologyKey: "kubernetes.io/hostname",
-        whenUnsatisfiable: "ScheduleAnyway",
-        labelSelector: { matchLabels: selector },
-      },
-    ],
+    topologySpreadConstraints: spreadOverNodes(selector),
     initContainers: [agentInstaller(scope, restrictedContainer)],
     containers: [nodeContainer(scope, claim), ...(privacy === "none" ? [] : [managerContainer(scope, privacy, claim)])],
     volumes: [

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { RacecourseSection } from "../../schema/systems/quorum-racecourse.ts";
 import { labelsOf, selectorOf } from "../kubernetes/labels.ts";
 import { addresses, allow, pods, tcp, toDns } from "../kubernetes/network-policy.ts";
-import { httpProbes, resources, restrictedContainer, restrictedPod } from "../kubernetes/pod.ts";
+import { httpProbes, resources, restrictedContainer, restrictedPod, spreadOverNodes } from "../kubernetes/pod.ts";
 import { ports } from "./plan.ts";
 import { racecourseName, racecoursePort } from "./racecourse-names.ts";
 import type { Group, Scope } from "./scope.ts";
@@ -148,14 +148,7 @@ function createDeployment(scope: WebScope, accounts: k8s.core.v1.Secret): k8s.ap
             enableServiceLinks: false,
             securityContext: restrictedPod,
             terminationGracePeriodSeconds: 10,
-            topologySpreadConstraints: [
-              {
-                maxSkew: 1,
-                topologyKey: "kubernetes.io/hostname",
-                whenUnsatisfiable: "ScheduleAnyway",
-                labelSelector: { matchLabels: selector },
-              },
-            ],
+            topologySpreadConstraints: spreadOverNodes(selector),
             containers: [container(scope)],
             volumes: [{ name: "accounts", secret: { secretName: accounts.metadata.name, defaultMode: 0o440 } }],
           },

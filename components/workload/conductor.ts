@@ -6,6 +6,7 @@ import { labelsOf, selectorOf } from "../kubernetes/labels.ts";
 import type { NamespaceHandle } from "../kubernetes/namespace.ts";
 import { addresses, allow, pods, tcp, toDns } from "../kubernetes/network-policy.ts";
 import {
+  claimSpec,
   httpProbes,
   nodeNameVariable,
   podNameVariable,
@@ -163,11 +164,7 @@ function createVolume({ name, args, labels, parent }: Scope): k8s.core.v1.Persis
     `${name}-results`,
     {
       metadata: { name: `${conductorName}-results`, namespace: args.namespace.created, labels },
-      spec: {
-        accessModes: ["ReadWriteOnce"],
-        ...(args.target.storageClass === undefined ? {} : { storageClassName: args.target.storageClass }),
-        resources: { requests: { storage: "1Gi" } },
-      },
+      spec: claimSpec("1Gi", args.target.storageClass),
     },
     { parent },
   );
