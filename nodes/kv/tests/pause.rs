@@ -3,6 +3,8 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -20,9 +22,11 @@ struct Sleeper {
 impl Sleeper {
     fn start(directory: &Path, mark: char) -> Self {
         let name = format!("slp{mark}{}", std::process::id());
+        // A link and not a copy: a file just written may still be open in a child of a test beside this one, and a file
+        // open for writing cannot be run (ETXTBSY). The kernel names the process after the link.
         let program = directory.join(&name);
-        fs::copy("/bin/sleep", &program).unwrap();
-        let process = Command::new(&program).arg("120").spawn().unwrap();
+        symlink("/bin/sleep", &program).unwrap();
+        let process = Command::new(&program).arg0("sleep").arg("120").spawn().unwrap();
         let sleeper = Sleeper { name, process };
         eventually("the process has its name", || {
             sleeper.status("Name").filter(|name| *name == sleeper.name).map(drop)
