@@ -21,20 +21,27 @@ const secretSignature = "4dabf18193072939515e22adb298388d"; // marks special val
  * Nothing is contacted; a call of a provider function fails, since nothing here could answer it truthfully.
  *
  * @param learned What a provider would know of a resource once it is made; with it, ids and outputs are known too
+ * @param found What a provider would find of a resource that the program only reads; such a one is not in the result
  *
  * Shares Pulumi's process-wide state: one at a time.
  */
 export async function render(
   build: () => void | Promise<void>,
   learned?: (type: string) => Readonly<Record<string, unknown>>,
+  found?: (type: string) => Readonly<Record<string, unknown>>,
 ): Promise<RenderedResource[]> {
   const inputs = new Map<string, Record<string, unknown>>();
+  const read = new Set<string>();
   const made: pulumi.Resource[] = [];
   await pulumi.runtime.setMocks(
     {
       newResource: (args) => {
+        if (args.id) {
+          read.add(`${args.type}\n${args.name}`);
+          return { id: args.id, state: { ...found?.(args.type) } };
+        }
         inputs.set(`${args.type}\n${args.name}`, args.inputs);
-        return { id: args.id || `${args.name}-id`, state: { ...args.inputs, ...learned?.(args.type) } };
+        return { id: `${args.name}-id`, state: { ...args.inputs, ...learned?.(args.type) } };
       },
       call: (args) => {
         throw new Error(`render: the program calls ${args.token}, which only a provider can answer`);
@@ -61,7 +68,8 @@ export async function render(
   if (failure !== undefined) {
     throw failure;
   }
-  return await Promise.all(made.map((resource) => describe(resource, inputs)));
+  const described = await Promise.all(made.map((resource) => describe(resource, inputs)));
+  return described.filter(({ type, name }) => !read.has(`${type}\n${name}`));
 }
 
 async function describe(

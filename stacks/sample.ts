@@ -31,14 +31,22 @@ export interface SampleSettings {
   readonly rootSecret?: string;
 }
 
+/** Stands for what a Secret of the user's holds, as {@link sampleSecret} does for the stack's own. */
+const found = (type: string): Record<string, unknown> =>
+  type === "kubernetes:core/v1:Secret" ? { data: { sample: Buffer.from(sampleSecret).toString("base64") } } : {};
+
 /** Every resource of an experiment on {@link sampleTarget}; nothing is contacted, and the same input gives the same. */
 export async function sampleGraph(experiment: Experiment, settings: SampleSettings = {}): Promise<RenderedResource[]> {
-  return await render(() => {
-    new Simulation("simulation", {
-      experiment,
-      target: sampleTarget(settings.target),
-      rootSecret: pulumi.secret(settings.rootSecret ?? sampleSecret),
-      ...(settings.run === undefined ? {} : { run: settings.run }),
-    });
-  });
+  return await render(
+    () => {
+      new Simulation("simulation", {
+        experiment,
+        target: sampleTarget(settings.target),
+        rootSecret: pulumi.secret(settings.rootSecret ?? sampleSecret),
+        ...(settings.run === undefined ? {} : { run: settings.run }),
+      });
+    },
+    undefined,
+    found,
+  );
 }

@@ -4,6 +4,7 @@ import { planCeramic } from "../../../components/ceramic/plan.ts";
 import { libp2pPrivateKey, peerKey } from "../../../nodes/ceramic/identity.ts";
 import type { ExperimentOf } from "../../../schema/experiment.ts";
 import { systems } from "../../../schema/systems/index.ts";
+import { manifests } from "../../../stacks/manifests.ts";
 import { sampleGraph } from "../../../stacks/sample.ts";
 import { loadExample } from "../../support/experiments.ts";
 import { objectsOf } from "../../support/graph.ts";
@@ -140,6 +141,16 @@ describe("the graph", () => {
     expect(values.length).toBeGreaterThanOrEqual(4);
     const rest = JSON.stringify(graph.filter((resource) => !secrets.includes(resource)));
     for (const value of values) expect(rest).not.toContain(value);
+  });
+
+  test("shows what comes of a Secret of the user's with a stand-in for it, and not that Secret", async () => {
+    const graph = await sampleGraph(withNetwork({ privateKeySecret: "keramik/admin" }));
+    const text = manifests(graph);
+    expect(text).not.toContain("__pulumiUnknown");
+    expect(text).toMatch(/"admin-dids": \[\s+"did:key:z6Mk/);
+    expect(graph.map(({ name }) => name)).not.toContain("network-private-key");
+    const own = await sampleGraph(withNetwork({}));
+    expect(graph.map(({ name }) => name)).toEqual(own.map(({ name }) => name));
   });
 
   test("gives drivers the admin's key and the peers' further interfaces", async () => {

@@ -262,6 +262,50 @@ describe("load", () => {
     );
   });
 
+  // Keramik: all users stop at the run time. What is in flight then is waited for, so an end is late by one answer.
+  test.each<[string, RunSpec["arrival"]]>([
+    ["an open load", open(20)],
+    ["a Poisson one", open(20, "poisson")],
+    ["a closed load", { kind: "closed", users: 4, thinkTimeMs: 150 }],
+  ])("%s starts with its run and ends with it, within a tenth of its time", async (_, arrival) => {
+    const [startUs, runUs, answerUs] = [1000e6, 60e6, 100_000];
+    const clock = new VirtualClock(startUs);
+    const sent: number[] = [];
+    const ended: number[] = [];
+    const spec: Spec = { seed: 7, workers: 1, operations: { ping: 1 }, arrival, timeoutMs: 30_000 };
+    const load = new Load(
+      { spec, worker: 0, startUs, endUs: startUs + runUs },
+      { ping: () => answerIn(clock, answerUs) },
+      clock,
+      {
+        offered: () => undefined,
+        sent: () => undefined,
+        dropped: () => undefined,
+        completed: ({ sentUs, completedUs }) => {
+          sent.push(sentUs - startUs);
+          ended.push(completedUs - startUs);
+        },
+      },
+    );
+    await clock.runUntil(load.run());
+    const doneUs = clock.nowUs() - startUs;
+    expect(Math.min(...sent)).toBeLessThan(0.1 * runUs);
+    expect(Math.max(...sent)).toBeGreaterThan(0.9 * runUs);
+    expect(Math.max(...sent)).toBeLessThan(runUs);
+    expect(Math.max(...ended)).toBeLessThanOrEqual(runUs + answerUs);
+    expect(doneUs).toBeGreaterThanOrEqual(Math.max(...ended));
+    expect(Math.abs(doneUs - runUs)).toBeLessThanOrEqual(0.1 * runUs);
+  });
+
+  test("users who wait for answers that never come hold a run up by the time-out and no longer", async () => {
+    const arrival: RunSpec["arrival"] = { kind: "closed", users: 2, thinkTimeMs: 0 };
+    const stuck = (): Promise<Outcome> => new Promise(() => undefined);
+    const { ended } = await run({ arrival, timeoutMs: 1000 }, 60, stuck);
+    const lastUs = Math.max(...ended.map(({ completedUs }) => completedUs)) - 1000e6;
+    expect(lastUs).toBeGreaterThanOrEqual(60e6);
+    expect(lastUs).toBeLessThanOrEqual(60e6 + 6.1e6); // the core gives up 5 s after the time-out
+  });
+
   test("a connector that throws ends the run with its error", async () => {
     await expect(run({}, 1, () => Promise.reject(new Error("broken connector")))).rejects.toThrow("broken connector");
   });
