@@ -1,5 +1,6 @@
 import type { TargetConnection } from "../components/cluster-target.ts";
 import { EnvironmentError, type Problem } from "../schema/errors.ts";
+import { pullsImages } from "../targets/built-images.ts";
 import { kubeConfigOf, serverVersion } from "../targets/kube-client.ts";
 import { defaultKubeconfig } from "../targets/kubeconfig.ts";
 import type { Deployment, TargetModule, TargetSettings } from "../targets/module.ts";
@@ -30,6 +31,9 @@ export const eksModule: TargetModule = {
       versions: { eks: version },
       afterwards: `the cluster ${cluster} goes on and costs money; \`pulumi -C eks destroy\` takes it down`,
     };
+  },
+  load: async (_settings, names) => {
+    throw pullsImages("EKS", names);
   },
   preflight: eksPreflight,
 };

@@ -1,10 +1,10 @@
 import { access } from "node:fs/promises";
 import type { TargetConnection } from "../components/cluster-target.ts";
-import { buildImages, toolsIn } from "../images/build.ts";
+import { toolsIn } from "../images/build.ts";
 import { OrreryHome } from "../local/toolchain/home.ts";
-import { imageTools, resolveTools, type ToolEntry } from "../local/toolchain/toolchain.ts";
-import type { ToolName } from "../local/toolchain/versions.ts";
+import { resolveTools, type ToolEntry } from "../local/toolchain/toolchain.ts";
 import { EnvironmentError } from "../schema/errors.ts";
+import { buildHere, type ImagesWithTools, namesToBuild } from "../targets/built-images.ts";
 import { kubeConfigOf, serverVersion } from "../targets/kube-client.ts";
 import type { Preparing, TargetModule } from "../targets/module.ts";
 import { createCluster, exportKubeconfig, type KindContext, kindState, loadImages } from "./cluster.ts";
@@ -30,21 +30,37 @@ export const kindModule: TargetModule = {
   },
   prepare: async (settings, { images: names }, preparing) => {
     const options = kindOptionsOf(settings);
-    const wanted = names.filter((name) => settings.images[name] === undefined);
-    const extra = toolsIn(wanted); // an image that cannot be had is found out before anything is started
+    const wanted = namesToBuild(settings, names);
+    toolsIn(wanted); // an image that cannot be had is found out before anything is started
     const docker = await dockerInfo({ signal: preparing.signal });
     const { context, entries } = await kindContext(preparing);
     const made = await runningCluster(context, options);
     const connection = connectionOf(context.home, options.cluster);
     const server = await serverVersion(kubeConfigOf(connection));
-    const built = await bringImages(context, options.cluster, wanted, extra);
-    const tools = [...entries, ...made, ...built].map((entry) => [entry.name, `${entry.version} (${entry.source})`]);
+    const built = await bringImages(context, options.cluster, wanted);
+    const tools = [...entries, ...made, ...built.tools].map((entry) => [
+      entry.name,
+      `${entry.version} (${entry.source})`,
+    ]);
     return {
       connection,
       networkPolicyEnforced: false,
       versions: { ...Object.fromEntries(tools), docker: docker.version, "kubernetes of kind": server },
       afterwards: `the kind cluster ${options.cluster} goes on for a fast second run; \`npx orrery kind down\` deletes it`,
     };
+  },
+  load: async (settings, names, preparing) => {
+    const { cluster } = kindOptionsOf(settings);
+    await dockerInfo({ signal: preparing.signal });
+    const { state } = await kindState(cluster, preparing);
+    if (state !== "running") {
+      throw new EnvironmentError(
+        `The kind cluster ${cluster} is ${state === "broken" ? "in a bad state" : "not there"}.`,
+        "`npx orrery up <experiment> --target kind` makes it; `npx orrery kind status` says more.",
+      );
+    }
+    const { context } = await kindContext(preparing);
+    return (await bringImages(context, cluster, names)).images;
   },
   preflight: kindPreflight,
 };
@@ -77,18 +93,11 @@ async function runningCluster(context: KindContext, options: KindOptions): Promi
   return image.entries;
 }
 
-async function bringImages(
-  context: KindContext,
-  cluster: string,
-  wanted: readonly string[],
-  extra: readonly ToolName[],
-): Promise<readonly ToolEntry[]> {
-  if (wanted.length === 0) return [];
-  const tools = await resolveTools(context.home, [...imageTools, ...extra], context);
-  const images = await buildImages(context.home, tools, wanted, context);
+async function bringImages(context: KindContext, cluster: string, names: readonly string[]): Promise<ImagesWithTools> {
+  const built = await buildHere(names, context, context.home);
   const found = await kindState(cluster, context);
-  await loadImages(context, cluster, found.state === "running" ? found.nodes : [], images);
-  return tools.entries;
+  await loadImages(context, cluster, found.state === "running" ? found.nodes : [], built.images);
+  return built;
 }
 
 const connectionOf = (home: OrreryHome, cluster: string): TargetConnection => ({

@@ -2,6 +2,7 @@ import type { TargetConnection } from "../components/cluster-target.ts";
 import { buildImages, requireCompilers, toolsIn } from "../images/build.ts";
 import { EnvironmentError } from "../schema/errors.ts";
 import { imagesNamedIn } from "../schema/named-images.ts";
+import { buildHere } from "../targets/built-images.ts";
 import { coreApi, kubeConfigOf } from "../targets/kube-client.ts";
 import type { TargetModule } from "../targets/module.ts";
 import { type ClusterInfo, clusterStatus, clusterUp, importImages } from "./cluster/index.ts";
@@ -47,6 +48,16 @@ export const localModule: TargetModule = {
       versions: Object.fromEntries(tools.entries.map((entry) => [entry.name, `${entry.version} (${entry.source})`])),
       afterwards: "the local cluster goes on for a fast second run; `npx orrery local down` stops it",
     };
+  },
+  load: async (_settings, names, preparing) => {
+    const home = OrreryHome.fromEnvironment();
+    const cluster = await clusterStatus(home);
+    if (cluster.state !== "running") {
+      throw new EnvironmentError(`The local cluster is ${cluster.state}.`, "Start it with `npx orrery local up`.");
+    }
+    const { images } = await buildHere(names, preparing, home);
+    await importImages(home, cluster, images, preparing);
+    return images;
   },
   preflight: async () => await doctor(OrreryHome.fromEnvironment(), { target: "local" }),
 };

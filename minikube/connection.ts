@@ -1,6 +1,6 @@
 import type { TargetConnection } from "../components/cluster-target.ts";
 import { EnvironmentError, messageOf } from "../schema/errors.ts";
-import { imagesToLoad } from "../targets/built-images.ts";
+import { buildHere, namesToBuild } from "../targets/built-images.ts";
 import { dockerEngine } from "../targets/docker.ts";
 import { kubeConfigOf, serverVersion } from "../targets/kube-client.ts";
 import { defaultKubeconfig } from "../targets/kubeconfig.ts";
@@ -27,13 +27,21 @@ export const minikubeModule: TargetModule = {
     await ensureAddons(options.profile, preparing);
     const connection = connectionOf(options.profile);
     await serverVersion(kubeConfigOf(connection));
-    await loadImages(options.profile, await imagesToLoad(settings, deployment, preparing), preparing);
+    const { images } = await buildHere(namesToBuild(settings, deployment.images), preparing);
+    await loadImages(options.profile, images, preparing);
     return {
       connection,
       networkPolicyEnforced: options.cni === "calico" || options.cni === "cilium",
       versions: { minikube: version, docker: engine.version },
       afterwards: `minikube profile ${options.profile} goes on; \`minikube stop -p ${options.profile}\` stops it`,
     };
+  },
+  load: async (settings, names, preparing) => {
+    const { profile } = optionsOf(settings);
+    await requireRunning(profile, preparing);
+    const { images } = await buildHere(names, preparing);
+    await loadImages(profile, images, preparing);
+    return images;
   },
   preflight: minikubePreflight,
 };
@@ -50,6 +58,15 @@ const connectionOf = (profile: string): TargetConnection => ({
   kubeconfig: defaultKubeconfig(),
   context: profile,
 });
+
+async function requireRunning(profile: string, { signal }: Preparing): Promise<void> {
+  const found = (await minikube.profiles(signal)).find((one) => one.name === profile);
+  if (found?.running === true) return;
+  throw new EnvironmentError(
+    `The minikube cluster ${profile} ${found === undefined ? "is not there" : "does not run"}.`,
+    "`npx orrery up <experiment> --target minikube` makes and starts it.",
+  );
+}
 
 interface Engine {
   readonly cpus: number;

@@ -1,17 +1,38 @@
 import { type BuiltImage, buildImages, toolsIn } from "../images/build.ts";
 import { OrreryHome } from "../local/toolchain/home.ts";
-import { imageTools, resolveTools } from "../local/toolchain/toolchain.ts";
-import type { Deployment, Preparing, TargetSettings } from "./module.ts";
+import type { Progress } from "../local/toolchain/progress.ts";
+import { imageTools, resolveTools, type ToolEntry } from "../local/toolchain/toolchain.ts";
+import { EnvironmentError } from "../schema/errors.ts";
+import type { TargetSettings } from "./module.ts";
 
-/** Builds the images an experiment needs on this machine, but for those the settings name a reference for. */
-export async function imagesToLoad(
-  settings: TargetSettings,
-  deployment: Deployment,
-  preparing: Preparing,
-): Promise<BuiltImage[]> {
-  const names = deployment.images.filter((name) => settings.images[name] === undefined);
-  if (names.length === 0) return [];
-  const home = OrreryHome.fromEnvironment();
+/** Images, and the tools it took to build them. */
+export interface ImagesWithTools {
+  readonly images: readonly BuiltImage[];
+  readonly tools: readonly ToolEntry[];
+}
+
+/** Builds images of these names on this machine, as far as they are not there yet. */
+export async function buildHere(
+  names: readonly string[],
+  preparing: { readonly progress: Progress; readonly signal?: AbortSignal | undefined },
+  home: OrreryHome = OrreryHome.fromEnvironment(),
+): Promise<ImagesWithTools> {
+  if (names.length === 0) return { images: [], tools: [] };
+  await home.prepare();
   const tools = await resolveTools(home, [...imageTools, ...toolsIn(names)], preparing);
-  return await buildImages(home, tools, names, preparing);
+  return { images: await buildImages(home, tools, names, preparing), tools: tools.entries };
+}
+
+/** Names of the images that no reference of the settings stands for. */
+export const namesToBuild = (settings: TargetSettings, names: readonly string[]): string[] =>
+  names.filter((name) => settings.images[name] === undefined);
+
+/** The error of targets whose nodes pull what they run. */
+export function pullsImages(where: string, names: readonly string[]): EnvironmentError {
+  return new EnvironmentError(
+    `${where} pulls its images from a registry; none can be loaded.`,
+    `Push them (npx orrery images push <registry> ${names.join(" ")}) and name what that prints: ${names
+      .map((name) => `--image ${name}=<reference>`)
+      .join(" ")}`,
+  );
 }

@@ -1,4 +1,5 @@
 import type { ClusterTarget, TargetConnection } from "../components/cluster-target.ts";
+import type { BuiltImage } from "../images/build.ts";
 import type { Check } from "../local/toolchain/doctor.ts";
 import type { Progress } from "../local/toolchain/progress.ts";
 import type { Problem } from "../schema/errors.ts";
@@ -71,6 +72,17 @@ export interface TargetModule {
    * @throws EnvironmentError saying what is missing and what to do
    */
   readonly prepare: (settings: TargetSettings, deployment: Deployment, preparing: Preparing) => Promise<ReadyCluster>;
+  /**
+   * Builds images on this machine and brings them to the nodes of a cluster that runs. Changes nothing else.
+   *
+   * @param names Names of images/table.ts
+   * @throws EnvironmentError when no cluster runs, an image cannot be brought, or nodes pull from a registry
+   */
+  readonly load: (
+    settings: TargetSettings,
+    names: readonly string[],
+    preparing: Preparing,
+  ) => Promise<readonly BuiltImage[]>;
   /** What machine, tools and credentials have and lack for this target; changes nothing. */
   readonly preflight: (settings: TargetSettings) => Promise<readonly Check[]>;
 }

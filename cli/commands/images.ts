@@ -6,13 +6,13 @@ import { writeContexts } from "../../images/contexts.ts";
 import { pushImages, type Registry, verifyImages } from "../../images/registry.ts";
 import { softwareBill } from "../../images/sbom.ts";
 import { type ImageName, type ImageSpec, images, isImageName } from "../../images/table.ts";
-import { clusterStatus, importImages } from "../../local/cluster/index.ts";
 import { OrreryHome } from "../../local/toolchain/home.ts";
 import { imageTools, resolveTools, type Tools } from "../../local/toolchain/toolchain.ts";
 import { EnvironmentError, exitCodes, InputError } from "../../schema/errors.ts";
 import { formatBytes } from "../../schema/units.ts";
-import type { CommonOptions, Session } from "../session.ts";
+import { type CommonOptions, type Session, targetCommand } from "../session.ts";
 import { projectFolder } from "../stack.ts";
+import { chooseTarget } from "../targets.ts";
 
 interface RegistryFlags extends CommonOptions {
   readonly insecure?: boolean;
@@ -83,19 +83,15 @@ function buildCommand(start: Start): Command {
 }
 
 function loadCommand(start: Start): Command {
-  return verb("load", "build them and put them into the local cluster")
-    .argument("[names...]", "names of images")
+  return targetCommand("load")
+    .description("build them and bring them to the nodes of a cluster that runs")
+    .argument("[names...]", "names of images; all that pods of experiments run when none is named")
     .action(async (names: string[], options: CommonOptions) => {
       const session = start(options);
-      const home = OrreryHome.fromEnvironment();
-      const cluster = await clusterStatus(home);
-      if (cluster.state !== "running") {
-        throw new EnvironmentError(`The local cluster is ${cluster.state}.`, "Start it with `npx orrery local up`.");
-      }
-      const { built } = await build(names, session);
-      await importImages(home, cluster, built, preparing(session));
+      const { module, settings } = await chooseTarget(options);
+      const loaded = await module.load(settings, knownNames(names), preparing(session));
       session.console.settle();
-      session.console.result(built.map(({ reference }) => reference).join("\n"), built);
+      session.console.result(loaded.map(({ reference }) => reference).join("\n"), loaded);
     });
 }
 
@@ -176,6 +172,15 @@ async function toolsFor(
   names: readonly string[],
   session: Session,
 ): Promise<{ readonly wanted: ImageName[]; readonly tools: Tools; readonly home: OrreryHome }> {
+  const wanted = knownNames(names);
+  const home = OrreryHome.fromEnvironment();
+  await home.prepare();
+  const tools = await resolveTools(home, [...imageTools, ...toolsIn(wanted)], preparing(session));
+  return { wanted, tools, home };
+}
+
+/** The names as they are in the table; without any, all that pods of experiments run. */
+function knownNames(names: readonly string[]): ImageName[] {
   const unknown = names.filter((name) => !isImageName(name));
   if (unknown.length > 0) {
     throw new InputError(
@@ -186,11 +191,7 @@ async function toolsFor(
       })),
     );
   }
-  const home = OrreryHome.fromEnvironment();
-  await home.prepare();
-  const wanted = names.length > 0 ? names.filter(isImageName) : runByPods;
-  const tools = await resolveTools(home, [...imageTools, ...toolsIn(wanted)], preparing(session));
-  return { wanted, tools, home };
+  return names.length > 0 ? names.filter(isImageName) : runByPods;
 }
 
 async function build(names: readonly string[], session: Session) {

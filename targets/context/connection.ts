@@ -1,4 +1,5 @@
 import type { TargetConnection } from "../../components/cluster-target.ts";
+import { pullsImages } from "../built-images.ts";
 import { kubeConfigOf, serverVersion } from "../kube-client.ts";
 import { defaultKubeconfig } from "../kubeconfig.ts";
 import type { TargetModule, TargetSettings } from "../module.ts";
@@ -20,6 +21,9 @@ export const contextModule: TargetModule = {
     const connection = connectionOf(settings);
     await serverVersion(kubeConfigOf(connection));
     return { connection, networkPolicyEnforced: false, versions: {} };
+  },
+  load: async (settings, names) => {
+    throw pullsImages(`The cluster of context "${settings.context}"`, names);
   },
   preflight: contextPreflight,
 };

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createCluster, deleteCluster, type KindContext, kindState, loadImages } from "../../../kind/cluster.ts";
+import { kindModule } from "../../../kind/connection.ts";
 import { dockerInfo, explainDocker } from "../../../kind/docker.ts";
 import { prepareNodeImage } from "../../../kind/node-image.ts";
 import { kindOptionsOf } from "../../../kind/options.ts";
@@ -137,4 +138,14 @@ test("deleting leaves no kubeconfig", async () => {
   await fake("kind", { "delete cluster": { fixture: "delete-none" } });
   await deleteCluster(context, "x");
   await expect(access(join(folder, "home/kind/x"))).rejects.toThrow("ENOENT");
+});
+
+test("images are not built for a cluster that is not there", async () => {
+  await fake("docker", { info: { fixture: "docker-info" }, ps: { text: "" } });
+  const settings = { images: {}, options: { cluster: "x" } };
+  const preparing = { progress: silentProgress, signal: new AbortController().signal };
+  await expect(kindModule.load(settings, ["kv"], preparing)).rejects.toThrow(
+    /The kind cluster x is not there[\s\S]*orrery up <experiment> --target kind/,
+  );
+  expect((await calls("docker")).filter((call) => !/^(info|ps) /.test(call))).toEqual([]);
 });

@@ -65,6 +65,14 @@ describe("one clear error before anything", () => {
     expect(await calls()).toEqual([]);
   });
 
+  test("images that would have to be loaded", async () => {
+    const calls = await fakeAws("identity", "cluster-active");
+    await expect(eksModule.load(settings, ["kv"], preparing)).rejects.toThrow(
+      /EKS pulls its images.*orrery images push <registry> kv\).*--image kv=<reference>/s,
+    );
+    expect(await calls()).toEqual([]);
+  });
+
   test("options that are missing or unknown", () => {
     const region = process.env.AWS_REGION;
     delete process.env.AWS_REGION;

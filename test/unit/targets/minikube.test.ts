@@ -209,6 +209,15 @@ describe("images", () => {
   });
 
   test.each([
+    ["profiles-none", /The minikube cluster orrery is not there.*orrery up <experiment> --target minikube/s],
+    ["profiles-stopped", /The minikube cluster orrery does not run/],
+  ])("are not built for a cluster that does not run: %s", async (profiles, message) => {
+    const calls = await fakes([says("profile list *", profiles)]);
+    await expect(minikubeModule.load(named, ["kv"], preparing)).rejects.toThrow(message);
+    expect(await calls()).toEqual(["profile list --output=json"]);
+  });
+
+  test.each([
     ["image-load-full", /orrery\.dev\/kv:0123456789ab could not be loaded.*no space left on device.*df -h/s],
     ["image-load", /is not in minikube although it was loaded.*minikube image load/s],
   ])("that do not arrive are one error: %s", async (load, message) => {
