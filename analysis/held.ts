@@ -29,8 +29,15 @@ export function memberRate({ spec, workers }: Held): number | string {
   return Math.min(...rates);
 }
 
-/** Sampled documents that were not there or whose anchor failed; undefined where nobody looked. */
-export function badAnchors({ workers }: Held): number | undefined {
+/** What became of the sampled documents' anchors; undefined where nobody looked, or there were none. */
+export function anchorMetrics({ workers }: Held): Readonly<Record<string, number>> | undefined {
   const looks = workers.flatMap(({ result }) => result.anchors ?? []);
-  return looks.length === 0 ? undefined : looks.reduce((sum, { unread, failed }) => sum + unread + failed, 0);
+  const sum = (pick: (look: (typeof looks)[number]) => number) => looks.reduce((total, look) => total + pick(look), 0);
+  const sampled = sum((look) => look.sampled);
+  return looks.length === 0
+    ? undefined
+    : {
+        bad_anchors: sum(({ unread, failed }) => unread + failed),
+        ...(sampled === 0 ? {} : { anchored_ratio: sum(({ anchored }) => anchored) / sampled }),
+      };
 }

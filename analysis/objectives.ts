@@ -10,7 +10,7 @@ import type { ObjectiveResult } from "../schema/summary.ts";
 import type { WholeRun } from "./checks/check.ts";
 import type { Failover } from "./failover.ts";
 import { formatMetric, formatMs } from "./format.ts";
-import { badAnchors, memberRate } from "./held.ts";
+import { anchorMetrics, memberRate } from "./held.ts";
 import { percentilesMs } from "./histogram.ts";
 import { answeredWellBetween } from "./merge.ts";
 import { replicationMetrics } from "./replication-summary.ts";
@@ -67,11 +67,7 @@ export function metricsOf(run: WholeRun): Metrics {
   if (typeof held === "number") {
     metrics.member_rate = held;
   }
-  const anchors = badAnchors(run);
-  if (anchors !== undefined) {
-    metrics.bad_anchors = anchors;
-  }
-  return { ...metrics, ...replicationMetrics(run.replication), ...writeMetrics(run.writes) };
+  return { ...metrics, ...anchorMetrics(run), ...replicationMetrics(run.replication), ...writeMetrics(run.writes) };
 }
 
 function lostWrites({ workers }: WholeRun): number | undefined {
@@ -141,8 +137,10 @@ function whyNoValue(metric: string, run: WholeRun | null): string {
   if (metric === "member_rate") {
     return String(memberRate(run));
   }
-  if (metric === "bad_anchors") {
-    return "no worker looked at anchors: workload.parameters.anchors asks for it";
+  if (metric === "bad_anchors" || metric === "anchored_ratio") {
+    return anchorMetrics(run) === undefined
+      ? "no worker looked at anchors: workload.parameters.anchors asks for it"
+      : "there were no new documents to look at";
   }
   if (isReplicationMetric(metric)) {
     return whyNotReplicated(metric, run);

@@ -79,7 +79,7 @@ export function replicationOf(spec: RunSpec, workers: readonly WorkerData[]): Re
 }
 
 /** Of each event, its time to each member. */
-function timesOf(table: ReplicationTable, members: number, deadlineMs: number): Time[][] {
+export function timesOf(table: ReplicationTable, members: number, deadlineMs: number): Time[][] {
   return Array.from({ length: table.events }, (_, event) =>
     Array.from({ length: members }, (_, place) => {
       const cell = event * members + place;

@@ -16,6 +16,7 @@ const wholeRunMetrics: Readonly<Record<string, MetricKind>> = {
   replicated_ratio: "ratio",
   member_rate: "rate",
   bad_anchors: "count",
+  anchored_ratio: "ratio",
 };
 
 /** What a `replication` metric is about: a majority, one member by its ordinal, or, without a name, every member. */
@@ -80,7 +81,8 @@ export function writeMetric(metric: string): { readonly kind: MetricKind; readon
  * that took fewest by that of the one that took most.
  *
  * `member_rate` is how many events per second the member that gained fewest came to hold; `bad_anchors` how many of the
- * looked-at new documents were not there or had an anchor that failed. Both need a system that can tell.
+ * looked-at new documents were not there or had an anchor that failed; `anchored_ratio` the share of them that had one.
+ * These need a system that can tell.
  */
 export function metricKind(metric: string, operations: readonly string[]): MetricKind | undefined {
   const whole = wholeRunMetrics[metric];

@@ -5,6 +5,7 @@ import type { WorkerData } from "../read.ts";
 import type { Replication } from "../replication.ts";
 import { replicationMetrics } from "../replication-summary.ts";
 import { operationsNeeded, thresholds } from "../thresholds.ts";
+import { missedByReturned } from "./away.ts";
 import { type Check, type Finding, failure, type WholeRun, warning } from "./check.ts";
 
 const watchFix = "See the gaps in worker.json for what cut the feeds off; run again, or give the drivers more CPU.";
@@ -23,6 +24,7 @@ export const replicationCheck: Check<WholeRun> = {
       ...run.workers.flatMap((worker) => uncounted(worker, run)),
       ...undecided(judged, replication),
       ...(replication.all.unknown > 0 ? [unseen(run, replication)] : []),
+      ...missedByReturned(run, replication),
       ...tooFew(judged, replication),
       ...ownLag(judged, replication, run.workers),
     ];

@@ -61,7 +61,7 @@ export const ceramicParameters = z
           .min(0)
           .max(86_400)
           .meta({
-            description: "Time between the load and the look at the documents' anchors.",
+            description: "Longest time after the load until anchors are to be there.",
             unit: "seconds",
             examples: [120],
           }),

@@ -123,6 +123,10 @@ export const ceramic = defineSystem({
   parameters: ceramicParameters,
   members: ({ replicas }) => replicas,
   images: imagesOf,
+  returning: {
+    text: "A js-ceramic peer hears of writes by pubsub, once, and does not ask for what it missed: that shows there when its stream changes again, or is read there for the first time since.",
+    fix: "Judge the members that stayed by replication.<ordinal>, write to the same documents again, or read them at that peer.",
+  },
   problems: (network) => [...groupProblems(network), ...anchorProblems(network)],
   warnings: (network) =>
     network.replicas > 1 && !network.bootstrap.enabled

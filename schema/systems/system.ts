@@ -27,6 +27,8 @@ export interface SystemDefinition<
    * network cannot carry out.
    */
   readonly problems: (network: z.output<Network>, operations: readonly string[]) => readonly Problem[];
+  /** How a member that was away comes by what it missed, where that is not a matter of course: for readers of a report. */
+  readonly returning?: { readonly text: string; readonly fix: string };
   /** What is allowed but probably not meant. */
   readonly warnings: (network: z.output<Network>) => readonly Problem[];
 }

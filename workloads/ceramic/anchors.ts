@@ -10,6 +10,8 @@ const standardScore = 2.576;
 const margin = 0.02;
 const requestLimitMs = 15_000;
 const concurrency = 8;
+/** A peer asks for its anchors about once a minute, so looking more often tells nothing. */
+const lookAgainMs = 5_000;
 
 /**
  * How many of so many documents have to be looked at to know a share among them to 2 % with a confidence of 99 %
@@ -32,7 +34,7 @@ export function sampleOf<T>(list: readonly T[], size: number, random: Random): T
 
 /**
  * Looks at a sample of the documents that were created: whether the last peer has each, and, after a wait, what the
- * first peer says of its anchor.
+ * first peer says of its anchor. The wait is over early when no anchor is on its way any more.
  */
 export async function lookAtAnchors(
   created: readonly string[],
@@ -57,7 +59,7 @@ export async function lookAtAnchors(
       there.add(id);
     }
   });
-  await sleep(waitMs, undefined, { signal: stop }).catch(() => undefined); // told to stop: what is there is told
+  await untilSettled([...there], first, waitMs, stop);
   await each([...there], async (id) => {
     const reply = await first?.read(id, { limitMs: requestLimitMs });
     if (reply?.ok === true) {
@@ -67,6 +69,29 @@ export async function lookAtAnchors(
     }
   });
   return { ...found, unread: sample.length - there.size };
+}
+
+/** Goes on with the first document whose anchor is on its way, one request each time, until there is none. */
+async function untilSettled(
+  documents: readonly string[],
+  peer: CeramicPeer | undefined,
+  waitMs: number,
+  stop: AbortSignal,
+): Promise<void> {
+  const until = performance.now() + waitMs;
+  let settled = 0;
+  while (settled < documents.length && !stop.aborted) {
+    const reply = await peer?.read(documents[settled] ?? "", { limitMs: requestLimitMs });
+    if (reply?.ok === true && kindOf(reply.value.anchorStatus) !== "pending") {
+      settled += 1;
+      continue;
+    }
+    const leftMs = until - performance.now();
+    if (leftMs <= 0) {
+      return;
+    }
+    await sleep(Math.min(lookAgainMs, leftMs), undefined, { signal: stop }).catch(() => undefined); // the loop ends
+  }
 }
 
 /** js-ceramic says `PENDING` of what is asked for, and `PROCESSING` or `READY` of what is on its way. */

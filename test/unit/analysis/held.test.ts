@@ -64,6 +64,16 @@ describe("anchors", () => {
     expect(summary.objectives[0]).toMatchObject({ met, value }); // of two workers
   });
 
+  test("the share that is there is judged apart: pending ones are no anchors", async () => {
+    const editWorker = (worker: WorkerResult) => ({ ...worker, anchors: look });
+    const wanted = [{ metric: "anchored_ratio", min: 0.5 }];
+    const { summary } = await analysed({ ...shortRun, objectives: wanted, editWorker });
+    expect(summary.objectives[0]).toMatchObject({ met: false, value: 0.4 });
+    const none = (worker: WorkerResult) => ({ ...worker, anchors: { ...look, created: 0, sampled: 0 } });
+    const empty = await analysed({ ...shortRun, objectives: wanted, editWorker: none });
+    expect(empty.summary.objectives[0]).toMatchObject({ met: false, reason: "there were no new documents to look at" });
+  });
+
   test("nobody looked at are no pass", async () => {
     const { summary } = await analysed({ ...shortRun, objectives });
     expect(summary.objectives[0]).toMatchObject({ met: false, value: null });

@@ -109,6 +109,34 @@ describe("time to replicate", () => {
     expect(summary.objectives.map(({ met }) => met)).toEqual([false, true]);
   });
 
+  test("what a killed member missed while it was away is told as that, and counts", async () => {
+    const killedAtMs = 2_000 + 4_000; // of shortRun: kv-0, ready again after 3.2 s
+    const away = (atMs: number): boolean => atMs > killedAtMs && atMs < killedAtMs + 3_200;
+    let missed = 0;
+    const delayMs: SimulatedReplication["delayMs"] = (_, member, { completedMs, phase }) => {
+      if (member !== 0 || !away(completedMs)) return 2;
+      missed += phase === "measure" ? 1 : 0;
+      return Number.POSITIVE_INFINITY;
+    };
+    const { summary } = await analysed({ replication: spread({ delayMs }) });
+    expect(missed).toBeGreaterThan(20);
+    const events = summary.replication?.events ?? 0;
+    expect(nodeOf(summary, 0)?.replicated_ratio).toBeCloseTo(1 - missed / events, 9);
+    expect(nodeOf(summary, 1)?.replicated_ratio).toBe(1);
+    expect(summary.valid).toBe(true);
+    const told = summary.warnings.filter(({ check }) => check === "replication").map(({ text }) => text);
+    expect(told).toEqual([
+      `${missed} writes of ${events} did not show at kv-0 within 1 s. It was killed 4 s into the measure phase, ready again 3.2 s later; ${missed} of them were acknowledged meanwhile.`,
+    ]);
+  });
+
+  test("a member that nothing took away is given no such excuse", async () => {
+    const { summary } = await analysed({
+      replication: spread({ delayMs: (_, member) => (member === 1 ? Number.POSITIVE_INFINITY : 2) }),
+    });
+    expect(summary.warnings.filter(({ check }) => check === "replication")).toEqual([]);
+  });
+
   test("a time between two instants is the later one, and unknown only when the deadline lies between them", async () => {
     const { summary } = await analysed({
       replication: spread({

@@ -137,6 +137,13 @@ describe("anchors", () => {
     });
   });
 
+  test("are waited for no longer than one is on its way", async () => {
+    const connector = await connected("r1", { anchors: { wait: 3_600 } });
+    const keys = await create(connector, 3);
+    for (const key of keys) Object.assign(network.streams.get(key) ?? {}, { anchorStatus: "ANCHORED" });
+    expect(await connector.lookAtAnchors?.(never)).toMatchObject({ sampled: 3, unread: 0, anchored: 3, pending: 0 });
+  });
+
   test("are looked at only where the run asks for it", async () => {
     expect((await connected("r1")).lookAtAnchors).toBeUndefined();
     const connector = await connected("r1", { anchors: { wait: 0 } });
