@@ -13,6 +13,7 @@ import { formatMetric, formatMs } from "./format.ts";
 import { anchorMetrics, memberRate } from "./held.ts";
 import { percentilesMs } from "./histogram.ts";
 import { answeredWellBetween } from "./merge.ts";
+import { referenceMetrics, referenceOf } from "./reference.ts";
 import { replicationMetrics } from "./replication-summary.ts";
 import { writeMetrics } from "./writes.ts";
 
@@ -27,6 +28,7 @@ export type Metrics = Readonly<Record<string, number>>;
  * - `<op>.rate`: answered well during the measure phase, per second.
  * - `<op>.latency.*`: of all answers, failures with their duration.
  * - `failover`: longest over the faults; 0 when none disturbed a write; no value when one was not recovered from.
+ * - `reference_ratio`, `reference_rate`: see reference.ts.
  * - `persisted_ratio`, `replicated_ratio`, `replication.*`: see replication-summary.ts; `writes.*`: see writes.ts.
  */
 export function metricsOf(run: WholeRun): Metrics {
@@ -67,7 +69,13 @@ export function metricsOf(run: WholeRun): Metrics {
   if (typeof held === "number") {
     metrics.member_rate = held;
   }
-  return { ...metrics, ...anchorMetrics(run), ...replicationMetrics(run.replication), ...writeMetrics(run.writes) };
+  return {
+    ...metrics,
+    ...anchorMetrics(run),
+    ...referenceMetrics(run),
+    ...replicationMetrics(run.replication),
+    ...writeMetrics(run.writes),
+  };
 }
 
 function lostWrites({ workers }: WholeRun): number | undefined {
@@ -141,6 +149,10 @@ function whyNoValue(metric: string, run: WholeRun | null): string {
     return anchorMetrics(run) === undefined
       ? "no worker looked at anchors: workload.parameters.anchors asks for it"
       : "there were no new documents to look at";
+  }
+  if (metric === "reference_ratio" || metric === "reference_rate") {
+    const reference = referenceOf(run);
+    return typeof reference === "string" ? reference : "nobody compared: workload.parameters.reference asks for it";
   }
   if (isReplicationMetric(metric)) {
     return whyNotReplicated(metric, run);

@@ -12,6 +12,7 @@ import { operationTotals } from "./merge.ts";
 import { noiseFloors } from "./noise.ts";
 import { judgeObjectives, type Metrics, metricsOf } from "./objectives.ts";
 import { type RunData, readRun, type WorkerData } from "./read.ts";
+import { referenceOf } from "./reference.ts";
 import { replicationOf } from "./replication.ts";
 import { nodesOf, replicationSummary } from "./replication-summary.ts";
 import { judgeValidity } from "./validity.ts";
@@ -108,6 +109,7 @@ function summaryOf(data: RunData, whole: WholeRun | null): Summary {
     ...(whole?.replication
       ? { replication: replicationSummary(whole.replication), nodes: nodesOf(whole.replication, whole.writes) }
       : {}),
+    ...referencePart(whole),
     faults: (conductor?.faults ?? []).map((fault, position) => {
       const failover = whole?.failovers[position];
       return {
@@ -128,6 +130,11 @@ function summaryOf(data: RunData, whole: WholeRun | null): Summary {
     arrival: spec?.arrival.kind ?? null,
     environment,
   };
+}
+
+function referencePart(whole: WholeRun | null): Pick<Summary, "reference"> {
+  const reference = whole === null ? undefined : referenceOf(whole);
+  return typeof reference === "object" ? { reference } : {};
 }
 
 function clockOf({ index, result }: WorkerData): NonNullable<Summary["clocks"]>[number] {

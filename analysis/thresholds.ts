@@ -24,6 +24,8 @@ export const thresholds = {
   /** Share of its CPU limit a driver may use, and of the operations it may have in flight, before it is near its end. */
   maxCpuShare: 0.9,
   maxInFlightShare: 0.8,
+  /** A connector that gets less than this share of what a raw sender does through is the bottleneck. */
+  minReferenceRatio: 0.8,
   /** The clock offset is known to half the round trip; 5 ms is noticed, 100 ms moves fault marks visibly. */
   clockRoundTripWarnMs: 5,
   clockRoundTripMs: 100,

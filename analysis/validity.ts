@@ -6,6 +6,7 @@ import { busyCheck, saturationCheck } from "./checks/driver.ts";
 import { faultsCheck } from "./checks/faults.ts";
 import { noiseCheck } from "./checks/noise.ts";
 import { workersCheck } from "./checks/protocol.ts";
+import { referenceCheck } from "./checks/reference.ts";
 import { replicationCheck } from "./checks/replication.ts";
 import { warmupCheck } from "./checks/warm-up.ts";
 import { plural } from "./format.ts";
@@ -17,6 +18,7 @@ export const protocolChecks: readonly Check<Protocol>[] = [workersCheck, faultsC
 export const dataChecks: readonly Check<WholeRun>[] = [
   saturationCheck,
   busyCheck,
+  referenceCheck,
   clockCheck,
   agreementCheck,
   sampleCheck,

@@ -17,6 +17,8 @@ const wholeRunMetrics: Readonly<Record<string, MetricKind>> = {
   member_rate: "rate",
   bad_anchors: "count",
   anchored_ratio: "ratio",
+  reference_ratio: "ratio",
+  reference_rate: "rate",
 };
 
 /** What a `replication` metric is about: a majority, one member by its ordinal, or, without a name, every member. */
@@ -83,6 +85,9 @@ export function writeMetric(metric: string): { readonly kind: MetricKind; readon
  * `member_rate` is how many events per second the member that gained fewest came to hold; `bad_anchors` how many of the
  * looked-at new documents were not there or had an anchor that failed; `anchored_ratio` the share of them that had one.
  * These need a system that can tell.
+ *
+ * `reference_rate` is what a sender that does nothing but send got through per second before the load, and
+ * `reference_ratio` what the connector did, by that; both where the run asks for it.
  */
 export function metricKind(metric: string, operations: readonly string[]): MetricKind | undefined {
   const whole = wholeRunMetrics[metric];

@@ -189,6 +189,24 @@ export const workerResultSchema = z.strictObject({
       notRequested: z.int().min(0),
     })
     .optional(),
+  /** The connector beside a sender that only sends, in turns before the load; absent where nobody compared. */
+  reference: z
+    .strictObject({
+      /** Transfers of each window. */
+      transfers: z.int().min(1),
+      windows: z.array(
+        z.strictObject({
+          sender: z.enum(["raw", "connector"]),
+          /** Until the last transfer was done. */
+          seconds: z.number().positive(),
+          /** CPU of the driver; what a raw sender signs before is not counted. */
+          cpuSeconds: z.number().min(0),
+        }),
+      ),
+      /** Why there are no more windows; absent when all that were begun were completed. */
+      problem: z.string().optional(),
+    })
+    .optional(),
   /** What became of the OpenTelemetry data; absent when none was asked for. It is no part of the measurement. */
   telemetry: z
     .strictObject({

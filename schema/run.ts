@@ -107,6 +107,9 @@ export type RunSpec = z.output<typeof runSpecSchema>;
 export type Endpoint = RunSpec["endpoints"][number];
 export type PlannedFault = RunSpec["faults"][number];
 
+/** Longest a connector may compare itself with a raw sender before it joins, ms; workers wait 180 s for each other. */
+export const referenceLimitMs = 140_000;
+
 /** Header with the run token; the API server's proxy swallows `Authorization`, so it has a name of its own. */
 export const runTokenHeader = "x-orrery-run-token";
 

@@ -172,6 +172,19 @@ export const summarySchema = z.strictObject({
       }),
     }),
   ),
+  /** The connector beside a sender that only sends, before the load; absent where the run did not ask for it. */
+  reference: z
+    .strictObject({
+      /** Windows of each of the two, and transfers of each window. */
+      windows: z.int(),
+      transfers: z.int(),
+      /** Transfers per second, and CPU of the driver for each, in ms; medians of the windows. */
+      raw: z.strictObject({ rate: z.number(), cpu_ms: z.number() }),
+      connector: z.strictObject({ rate: z.number(), cpu_ms: z.number() }),
+      /** Rate of the connector by that of the raw sender. */
+      ratio: z.number(),
+    })
+    .optional(),
   /** How far chance alone moves a metric (95 %), in its unit; absent for metrics with too few operations. */
   noise: z.record(z.string(), z.number()).optional(),
   /** Each worker's clock minus the conductor's; empty when results are damaged, absent in older summaries. */

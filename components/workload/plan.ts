@@ -1,5 +1,5 @@
 import type { Experiment } from "../../schema/experiment.ts";
-import { type Endpoint, type PodCommand, type RunSpec, runSpecVersion } from "../../schema/run.ts";
+import { type Endpoint, type PodCommand, type RunSpec, referenceLimitMs, runSpecVersion } from "../../schema/run.ts";
 
 /** Where a run takes place: what the network and the conductor say of themselves. */
 export interface RunPlace {
@@ -65,14 +65,18 @@ const lookMs = 120_000;
 const overheadSeconds = 240;
 
 /**
- * Longest a run may take, in seconds: its phases, the last operation's time-out, what drivers wait for after the load,
- * and a fixed overhead.
+ * Longest a run may take, in seconds: what drivers do before the load, its phases, the last operation's time-out, what
+ * drivers wait for after the load, and a fixed overhead.
  */
 export function runDeadlineSeconds(experiment: Experiment): number {
   const { phases, timeout } = experiment.workload;
   const load = phases.warmup + phases.measure + phases.cooldown + timeout;
-  return Math.ceil((load + afterLoadMs(experiment)) / 1000) + overheadSeconds;
+  return Math.ceil((beforeLoadMs(experiment) + load + afterLoadMs(experiment)) / 1000) + overheadSeconds;
 }
+
+/** How long one driver may compare itself with a raw sender while the others wait. */
+const beforeLoadMs = ({ workload: { parameters } }: Experiment): number =>
+  "reference" in parameters && parameters.reference !== undefined ? referenceLimitMs : 0;
 
 /** How long drivers may wait after the load: until writes show everywhere, and for anchors. */
 function afterLoadMs({ observe, workload: { parameters } }: Experiment): number {

@@ -130,6 +130,22 @@ type Network = QuorumSection;
 export const validatorsOf = ({ nodes, validators }: Pick<Network, "nodes" | "validators">): number =>
   validators ?? nodes;
 
+const referenceSchema = z
+  .strictObject({
+    transfers: z.int().min(100).max(20_000).default(2_000).meta({
+      description: "Transfers of each window.",
+      unit: "transfers",
+    }),
+    pairs: z.int().min(1).max(20).default(4).meta({
+      description: "Windows of each of the two; fewer where the nodes are slow.",
+      unit: "windows",
+    }),
+  })
+  .meta({
+    description:
+      "Before the load, one worker sends transfers as fast as the nodes take them, in turns with a raw sender that has signed them before: metrics reference_ratio and reference_rate.",
+  });
+
 /** A chain of blocks that nodes agree on, with private transactions and a web app if asked for. */
 export const quorum = defineSystem({
   system: "quorum",
@@ -142,6 +158,7 @@ export const quorum = defineSystem({
       valueSize: sizeSchema({ min: "1B", max: "24Ki" })
         .prefault("32B")
         .meta({ description: "Size of the value that contract_call and private_transfer write.", unit: "size" }),
+      reference: referenceSchema.optional(),
     })
     .prefault({})
     .meta({ description: "What the driver reads and writes." }),

@@ -100,6 +100,11 @@ export interface Connector {
    * @throws Error when it cannot be told now.
    */
   held?(endpoint: Endpoint): Promise<number>;
+  /**
+   * Compares, before the load, how fast this connector and a sender that does nothing but send get the same through; there
+   * when the run asks for it, in one worker alone. It takes no longer than `referenceLimitMs` of schema/run.ts.
+   */
+  reference?(stop: AbortSignal): Promise<NonNullable<WorkerResult["reference"]>>;
   /** Looks, once the load is over, whether what was created is there and anchored; there when the run asks for it. */
   lookAtAnchors?(stop: AbortSignal): Promise<NonNullable<WorkerResult["anchors"]>>;
   close(): Promise<void>;

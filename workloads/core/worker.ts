@@ -54,6 +54,7 @@ export async function runWorker(task: WorkerTask, stop: AbortSignal): Promise<vo
   const folder = await mkdtemp(join(tmpdir(), "orrery-driver-"));
   const over = new AbortController();
   try {
+    const reference = await connector.reference?.(stop);
     const wallLead = wallLeadMs();
     const startAtMs = await conductor.join({ pod: task.pod, node: task.node }, joinLimitMs, stop);
     const offset = await conductor.clockOffset(stop);
@@ -67,6 +68,7 @@ export async function runWorker(task: WorkerTask, stop: AbortSignal): Promise<vo
       stop,
       beginTelemetry,
       over: over.signal,
+      reference,
     });
     await deliver(conductor, folder, measured);
     const { user, system } = process.cpuUsage();
@@ -90,6 +92,7 @@ interface Scene {
   readonly beginTelemetry: BeginTelemetry;
   /** The worker has ended, well or badly. */
   readonly over: AbortSignal;
+  readonly reference: WorkerResult["reference"];
 }
 
 interface Measured {
@@ -170,6 +173,7 @@ async function measure(task: WorkerTask, scene: Scene): Promise<Measured> {
     ...(replicated === undefined ? {} : { replication: replicated }),
     ...(members === undefined ? {} : { held: members }),
     ...(anchors === undefined ? {} : { anchors }),
+    ...(scene.reference === undefined ? {} : { reference: scene.reference }),
     ...(sent === undefined ? {} : { telemetry: sent }),
   });
   return { result, events, replication };

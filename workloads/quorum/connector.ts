@@ -2,12 +2,13 @@ import { z } from "zod";
 import type { RunSpec } from "../../schema/run.ts";
 import type { ConnectOptions, Connector, OperationContext, Outcome } from "../core/connector.ts";
 import { hashText, seededRandom } from "../core/random.ts";
-import { type Credentials, ownAccounts, readCredentials } from "./accounts.ts";
+import { type Account, type Credentials, ownAccounts, readCredentials } from "./accounts.ts";
 import { followFeed } from "./feed.ts";
 import { Inclusions } from "./inclusions.ts";
 import { PayloadRefusal, PrivateNode } from "./privacy.ts";
+import { measureReference, type ReferencePlan } from "./reference.ts";
 import { NodeRpc } from "./rpc.ts";
-import { codeOf, publicWay, Sender } from "./sender.ts";
+import { type Chain, codeOf, publicWay, Sender } from "./sender.ts";
 import { decodeGet, deployCode, deployGas, encodeGet, encodePut, putGas } from "./storage-contract.ts";
 import { fromHex } from "./transaction.ts";
 
@@ -17,6 +18,7 @@ export { roles } from "./roles.ts";
 const parametersSchema = z.object({
   keys: z.int().min(1).default(1_000),
   valueSize: z.int().min(1),
+  reference: z.object({ transfers: z.int().min(1), pairs: z.int().min(1) }).optional(),
 });
 
 const setUpLimitMs = 30_000;
@@ -36,10 +38,8 @@ export async function connect(spec: RunSpec, { worker, credentials: folder }: Co
     await Promise.all(nodes.map((node) => node.close()));
   };
   try {
-    const client = new QuorumClient(
-      await openScene({ spec, worker, nodes, inclusions, credentials, firstNode }),
-      parameters,
-    );
+    const scene = await openScene({ spec, worker, nodes, inclusions, credentials, firstNode });
+    const client = new QuorumClient(scene, parameters);
     await client.prepare(new Set(Object.keys(spec.operations)));
     return {
       operations: {
@@ -58,6 +58,7 @@ export async function connect(spec: RunSpec, { worker, credentials: folder }: Co
       },
       readBack: (key) => client.readBack(key),
       observe: followFeed,
+      ...referenceOf(scene, parameters.reference),
       close,
     };
   } catch (error) {
@@ -76,7 +77,8 @@ interface Opening {
 }
 
 interface Scene extends Opening {
-  readonly chainId: number;
+  readonly chain: Chain;
+  readonly accounts: readonly Account[];
   readonly sender: Sender;
 }
 
@@ -88,10 +90,19 @@ async function openScene(opening: Opening): Promise<Scene> {
     throw new Error("the network has no members");
   }
   const ask = async (method: string) => quantity.parse(await node.call(method, [], setUpLimitMs));
-  const [chainId, gasPrice] = [Number(await ask("eth_chainId")), await ask("eth_gasPrice")];
+  const chain = { id: Number(await ask("eth_chainId")), gasPrice: await ask("eth_gasPrice") };
   const accounts = await ownAccounts(credentials, node, { worker, workers: spec.workers });
-  const sender = new Sender({ id: chainId, gasPrice }, nodes, accounts, inclusions);
-  return { ...opening, chainId, sender };
+  const sender = new Sender(chain, nodes, accounts, inclusions);
+  return { ...opening, chain, accounts, sender };
+}
+
+/** One worker alone compares itself with a raw sender: two at a time would share the nodes. */
+function referenceOf(scene: Scene, plan: ReferencePlan | undefined): Pick<Connector, "reference"> {
+  const { chain, sender, accounts, nodes, firstNode, worker } = scene;
+  const [account, node] = [accounts[0], nodes[firstNode]];
+  return plan === undefined || worker !== 0 || account === undefined || node === undefined
+    ? {}
+    : { reference: (stop) => measureReference({ chain, sender, account, node }, plan, stop) };
 }
 
 /** A private contract that two nodes share. */
@@ -141,14 +152,14 @@ class QuorumClient {
     const to = new Uint8Array(20);
     new DataView(to.buffer).setUint32(0, 1 + context.random.below(0xffff_fffe)); // the low ones are precompiled contracts
     const content = { to, value: 1n, data: new Uint8Array(), gas: transferGas };
-    return await this.#scene.sender.send(content, publicWay({ id: this.#scene.chainId }), context);
+    return await this.#scene.sender.send(content, publicWay(this.#scene.chain), context);
   }
 
   async call(context: OperationContext): Promise<Outcome> {
     const key = context.random.below(this.#keys);
     const value = this.#valueOf(context.sequence);
     const content = this.#putContent(fromHex(this.#assertContract()), key, value);
-    const sent = await this.#scene.sender.send(content, publicWay({ id: this.#scene.chainId }), context);
+    const sent = await this.#scene.sender.send(content, publicWay(this.#scene.chain), context);
     return { ...sent, write: { key: String(key), value: value.toString(), lingering: false } };
   }
 
@@ -166,7 +177,7 @@ class QuorumClient {
 
   async deploy(context: OperationContext): Promise<Outcome> {
     const content = { to: new Uint8Array(), value: 0n, data: deployCode, gas: deployGas };
-    return await this.#scene.sender.send(content, publicWay({ id: this.#scene.chainId }), context);
+    return await this.#scene.sender.send(content, publicWay(this.#scene.chain), context);
   }
 
   /** A value written to a contract that two nodes share and no other knows. */
@@ -224,9 +235,9 @@ class QuorumClient {
   }
 
   async #deployOwn(): Promise<string> {
-    const { sender, chainId, nodes } = this.#scene;
+    const { sender, chain, nodes } = this.#scene;
     const content = { to: new Uint8Array(), value: 0n, data: deployCode, gas: deployGas };
-    const sent = await sender.send(content, publicWay({ id: chainId }), endsIn(setUpLimitMs));
+    const sent = await sender.send(content, publicWay(chain), endsIn(setUpLimitMs));
     return await contractOf(sent, nodes, "the contract");
   }
 

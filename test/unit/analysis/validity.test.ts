@@ -21,6 +21,20 @@ const clock =
 const durability =
   (change: Partial<NonNullable<WorkerResult["durability"]>>): NonNullable<RunOptions["editWorker"]> =>
   (worker) => ({ ...worker, durability: worker.durability === null ? null : { ...worker.durability, ...change } });
+/** A raw sender took two seconds for a window. */
+const reference =
+  ({ connector, ...problem }: { readonly connector: number; readonly problem?: string }) =>
+  (worker: WorkerResult): WorkerResult => ({
+    ...worker,
+    reference: {
+      transfers: 1_000,
+      windows: [
+        { sender: "raw", seconds: 2, cpuSeconds: 0.2 },
+        { sender: "connector", seconds: connector, cpuSeconds: 1 },
+      ],
+      ...problem,
+    },
+  });
 const counters =
   (change: (get: WorkerResult["operations"][string]) => Partial<WorkerResult["operations"][string]>) =>
   (worker: WorkerResult): WorkerResult => {
@@ -218,6 +232,18 @@ const cases: readonly {
       ],
       ["CPU use cannot be read", { editWorker: health({ cpu: null }) }],
     ],
+  },
+  {
+    check: "driver-reference",
+    fails: [],
+    warns: [
+      ["it got half of a raw sender's rate through", { editWorker: firstWorker(reference({ connector: 4 })) }],
+      [
+        "it could not be compared",
+        { editWorker: firstWorker(reference({ connector: 2, problem: "a node was away" })) },
+      ],
+    ],
+    passes: [["it got nearly as much through", { editWorker: firstWorker(reference({ connector: 2.4 })) }]],
   },
   {
     check: "clock",
@@ -488,6 +514,7 @@ test("a good run passes every check", async () => {
   const { summary } = await analysed({
     ...replication({}, shareOf(1)),
     outage: { fromMs: 4_002, forMs: 800, manner: "refused" },
+    editWorker: firstWorker(reference({ connector: 2 })),
   });
   expect(summary.reasons).toEqual([]);
   expect(summary.warnings).toEqual([]);

@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../../components/kubernetes/config-error.ts";
 import { planKv } from "../../../components/kv/plan.ts";
 import { planRun, runDeadlineSeconds } from "../../../components/workload/plan.ts";
-import { runSpecSchema } from "../../../schema/run.ts";
+import { parseExperiment } from "../../../schema/load.ts";
+import { referenceLimitMs, runSpecSchema } from "../../../schema/run.ts";
 import { sampleGraph } from "../../../stacks/sample.ts";
 import { closesAtMs } from "../../../workloads/conductor/run.ts";
 import { loadExample } from "../../support/experiments.ts";
@@ -152,6 +153,17 @@ test("neither the Job nor the conductor gives up on workers that wait for replic
   const waitsUntilMs = warmup + measure + cooldown + 600_000;
   expect(runDeadlineSeconds(patient) * 1000).toBeGreaterThan(waitsUntilMs);
   expect(closesAtMs(spec, 5_000_000)).toBeGreaterThan(5_000_000 + waitsUntilMs);
+});
+
+test("the Job does not give up on a driver that compares itself with a raw sender first", () => {
+  const quorum = (parameters: object) => {
+    const workload = { operations: { transfer: 1 }, arrival: { rate: "1/s" }, phases: { measure: "10s" }, parameters };
+    const written = { schema: "orrery/v1", name: "q", seed: 1, network: { system: "quorum" }, workload };
+    return parseExperiment(JSON.stringify(written), "q.yaml").experiment;
+  };
+  const [plain, comparing] = [quorum({}), quorum({ reference: {} })];
+  expect(comparing.workload.parameters).toMatchObject({ reference: { transfers: 2_000, pairs: 4 } });
+  expect(runDeadlineSeconds(comparing) - runDeadlineSeconds(plain)).toBe(referenceLimitMs / 1000);
 });
 
 test("drivers are told of the collector only where there is one", () => {

@@ -96,6 +96,58 @@ function mood(next: Mood): void {
   for (const node of chain.nodes) node.moods.push(next);
 }
 
+describe("beside a raw sender", () => {
+  const never = new AbortController().signal;
+  const compare = async (plan: { transfers: number; pairs: number }) => {
+    const spec = { ...specOf(), parameters: { keys: 4, valueSize: 24, reference: plan } };
+    connector = await mining(connect(spec, { worker: 0, credentials: folder }));
+    return await mining(connector.reference?.(never) ?? Promise.reject(new Error("it does not compare")));
+  };
+
+  test("both send as many, in turns that alternate, and every transfer ends in a block", async () => {
+    const found = await compare({ transfers: 20, pairs: 2 });
+    expect(found).toMatchObject({ transfers: 20 });
+    expect(found.problem).toBeUndefined();
+    expect(found.windows.map(({ sender }) => sender)).toEqual(["raw", "connector", "connector", "raw"]);
+    expect(chain.nonceOf(account)).toBe(6 * 20); // with a window of each to warm up
+    expect(chain.pooled).toBe(0);
+  });
+
+  test("what a node refuses is said, and the account can be used afterwards", async () => {
+    for (const node of chain.nodes) node.moods.push(...Array.from({ length: 5 }, (): Mood => "full"));
+    const found = await compare({ transfers: 5, pairs: 1 });
+    expect(found.problem).toMatch(/txpool/);
+    for (const node of chain.nodes) node.moods.length = 0;
+    if (connector === undefined) throw new Error("there is no connector");
+    expect(await mining(operate(connector, "transfer"))).toMatchObject({ ok: true });
+  });
+
+  test("a raw sender that is refused leaves no gap in the nonces", async () => {
+    const raw = seededRandom(7, 0).below(2); // its node; the connector's only account is at home at node 0, and warms up first
+    chain.node(raw).moods.push(...(raw === 0 ? (["take", "take", "take", "full"] as const) : (["full"] as const)));
+    const found = await compare({ transfers: 3, pairs: 1 });
+    expect(found.problem).toContain("the raw sender was refused");
+    for (const node of chain.nodes) node.moods.length = 0;
+    if (connector === undefined) throw new Error("there is no connector");
+    expect(await mining(operate(connector, "transfer"))).toMatchObject({ ok: true });
+    expect(await mining(operate(connector, "transfer"))).toMatchObject({ ok: true });
+  });
+
+  test("only the first worker compares, and only where it is asked for", async () => {
+    await writeFile(join(folder, "accounts"), "2");
+    const asked = { keys: 4, valueSize: 24, reference: { transfers: 5, pairs: 1 } };
+    for (const [worker, parameters] of [
+      [1, asked],
+      [0, { keys: 4, valueSize: 24 }],
+    ] as const) {
+      const spec = { ...specOf(["transfer"], 2), parameters };
+      const other = await mining(connect(spec, { worker, credentials: folder }));
+      expect(other.reference).toBeUndefined();
+      await other.close();
+    }
+  });
+});
+
 describe("transactions", () => {
   test("one settles when a block holds it, and is named by its hash", async () => {
     const opened = await open();
