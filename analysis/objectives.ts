@@ -73,7 +73,7 @@ export function metricsOf(run: WholeRun): Metrics {
     ...metrics,
     ...anchorMetrics(run),
     ...referenceMetrics(run),
-    ...replicationMetrics(run.replication),
+    ...replicationMetrics(run.replication, run.writes),
     ...writeMetrics(run.writes),
   };
 }

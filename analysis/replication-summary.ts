@@ -44,16 +44,26 @@ function writesAt(writes: Writes | null, place: number) {
 /**
  * Metrics of replication; a percentile over the deadline has no value, so an objective on it is missed.
  *
+ * @param writes With them also `writes.persisted_ratio`, in which a write that was not acknowledged counts as not there.
  * @param atBest Take what may have been missed for seen, instead of for not seen.
  */
-export function replicationMetrics(found: Replication | null, atBest = false): Record<string, number> {
-  if (found === null || found.all.events === 0) {
+export function replicationMetrics(
+  found: Replication | null,
+  writes: Writes | null,
+  atBest = false,
+): Record<string, number> {
+  if (found === null) {
     return {};
+  }
+  const persisted = persistedWrites(found, writes, atBest);
+  if (found.all.events === 0) {
+    return persisted;
   }
   const { all, majority, members } = found;
   const metrics: Record<string, number> = {
     persisted_ratio: (found.persisted + (atBest ? found.persistedUnknown : 0)) / all.events,
     replicated_ratio: (all.inTime + (atBest ? all.unknown : 0)) / all.events,
+    ...persisted,
   };
   const add = (prefix: string, spread: Spread): void => {
     for (const name of percentileNames) {
@@ -68,5 +78,24 @@ export function replicationMetrics(found: Replication | null, atBest = false): R
   for (const member of members) {
     add(`replication.${member.endpoint.ordinal}`, member);
   }
+  return metrics;
+}
+
+/** Of all writes that were answered, well or badly, the share that the member they went to acknowledged and kept. */
+function persistedWrites(found: Replication, writes: Writes | null, atBest: boolean): Record<string, number> {
+  const metrics: Record<string, number> = {};
+  const add = (
+    prefix: string,
+    count: number | undefined,
+    kept: Pick<Replication, "persisted" | "persistedUnknown">,
+  ) => {
+    if (count !== undefined && count > 0) {
+      metrics[`${prefix}.persisted_ratio`] = (kept.persisted + (atBest ? kept.persistedUnknown : 0)) / count;
+    }
+  };
+  add("writes", writes?.count, found);
+  found.members.forEach((member, place) => {
+    add(`writes.${member.endpoint.ordinal}`, writes?.members[place]?.count, member);
+  });
   return metrics;
 }

@@ -54,7 +54,7 @@ export function isReplicationMetric(metric: string): boolean {
 
 const writeForms: readonly (readonly [RegExp, MetricKind])[] = [
   [/^writes(\.(0|[1-9]\d{0,3}))?\.rate$/, "rate"],
-  [/^writes(\.(0|[1-9]\d{0,3}))?\.success_ratio$/, "ratio"],
+  [/^writes(\.(0|[1-9]\d{0,3}))?\.(success|persisted)_ratio$/, "ratio"],
   [new RegExp(`^writes(\\.(0|[1-9]\\d{0,3}))?\\.latency\\.(${percentileNames.join("|")})$`), "duration"],
   [/^writes\.balance$/, "ratio"],
 ];
@@ -79,8 +79,9 @@ export function writeMetric(metric: string): { readonly kind: MetricKind; readon
  * them), `replicated_ratio` (showed at every member within the deadline), and how long after the acknowledgement they
  * showed at every member, `replication.<percentile>`, at a majority, `replication.majority.<percentile>`, and at one
  * member, `replication.<ordinal>.<percentile>`. There also all writes together, and those one member answered:
- * `writes[.<ordinal>].rate`, `.success_ratio` and `.latency.<percentile>`; `writes.balance` is the rate of the member
- * that took fewest by that of the one that took most.
+ * `writes[.<ordinal>].rate`, `.success_ratio`, `.persisted_ratio` (of all that were answered, well or badly, those that
+ * the member acknowledged and showed) and `.latency.<percentile>`; `writes.balance` is the rate of the member that took
+ * fewest by that of the one that took most.
  *
  * `member_rate` is how many events per second the member that gained fewest came to hold; `bad_anchors` how many of the
  * looked-at new documents were not there or had an anchor that failed; `anchored_ratio` the share of them that had one.
@@ -123,7 +124,7 @@ function metricForms(operations: readonly string[]): string[] {
     `${operation}.rate`,
     `${operation}.latency.<${percentileNames.join("|")}>`,
     `replication[.<majority|ordinal>].<${percentileNames.join("|")}>`,
-    `writes[.<ordinal>].<rate|success_ratio|latency.<${percentileNames.join("|")}>>`,
+    `writes[.<ordinal>].<rate|success_ratio|persisted_ratio|latency.<${percentileNames.join("|")}>>`,
     "writes.balance",
   ];
 }

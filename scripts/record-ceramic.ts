@@ -112,7 +112,7 @@ async function recordWindow(arm: (typeof arms)[number], run: string, folder: str
     } as unknown as WorkerData;
     const metrics = {
       ...writeMetrics(writesOf(spec, [worker], Object.keys(operations))),
-      ...replicationMetrics(replicationOf(spec, [worker])),
+      ...replicationMetrics(replicationOf(spec, [worker]), writesOf(spec, [worker], Object.keys(operations))),
     };
     return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, Number(value.toPrecision(6))]));
   } finally {

@@ -5,6 +5,7 @@ import type { WorkerData } from "../read.ts";
 import type { Replication } from "../replication.ts";
 import { replicationMetrics } from "../replication-summary.ts";
 import { operationsNeeded, thresholds } from "../thresholds.ts";
+import type { Writes } from "../writes.ts";
 import { missedByReturned } from "./away.ts";
 import { type Check, type Finding, failure, type WholeRun, warning } from "./check.ts";
 
@@ -22,7 +23,7 @@ export const replicationCheck: Check<WholeRun> = {
     const judged = run.objectives.filter(({ metric }) => isReplicationMetric(metric));
     const findings = [
       ...run.workers.flatMap((worker) => uncounted(worker, run)),
-      ...undecided(judged, replication),
+      ...undecided(judged, replication, run.writes),
       ...(replication.all.unknown > 0 ? [unseen(run, replication)] : []),
       ...missedByReturned(run, replication),
       ...tooFew(judged, replication),
@@ -54,9 +55,9 @@ function uncounted({ index, events, replication, result }: WorkerData, { experim
 }
 
 /** Objectives that are missed only if what may have been missed really was. */
-function undecided(judged: readonly Objective[], replication: Replication): Finding[] {
-  const worst = replicationMetrics(replication);
-  const best = replicationMetrics(replication, true);
+function undecided(judged: readonly Objective[], replication: Replication, writes: Writes | null): Finding[] {
+  const worst = replicationMetrics(replication, writes);
+  const best = replicationMetrics(replication, writes, true);
   const met = ({ metric, min, max }: Objective, values: Record<string, number>): boolean => {
     const value = values[metric];
     return value !== undefined && value >= (min ?? value) && value <= (max ?? value);
@@ -104,7 +105,7 @@ function ownLag(judged: readonly Objective[], replication: Replication, workers:
   if (lagMs <= thresholds.feedLagMs) {
     return [];
   }
-  const values = replicationMetrics(replication);
+  const values = replicationMetrics(replication, null);
   const spoilt = judged.filter(({ metric, max }) => {
     const value = values[metric];
     return value !== undefined && max !== undefined && value > max && lagMs > thresholds.maxOwnShare * value;

@@ -44,6 +44,15 @@ FROM events e JOIN runs USING (run) WHERE phase = 'measure' GROUP BY e.run, endp
 FROM events e JOIN runs USING (run) WHERE completed_us >= measure_from_us AND completed_us < measure_to_us
 GROUP BY ALL ORDER BY ALL`,
   },
+  "keramik-run-time": {
+    description:
+      "when each worker sent first and last and had its last answer, beside the run time (warm-up and measure)",
+    sql: `SELECT e.run, worker, any_value(measure_to_us - started_us) / 1e6 AS run_time_s,
+  min(sent_us - started_us) / 1e6 AS first_sent_s, max(sent_us - started_us) / 1e6 AS last_sent_s,
+  max(completed_us - started_us) / 1e6 AS ended_s,
+  100.0 * (max(completed_us - measure_to_us)) / any_value(measure_to_us - started_us) AS off_percent
+FROM events e JOIN runs USING (run) GROUP BY e.run, worker ORDER BY ALL`,
+  },
   "keramik-replication": {
     description: "time from a write's acknowledgement until it shows at each member, by percentile, and how many did",
     sql: `WITH spread AS (SELECT *, CASE WHEN seen_us IS NULL THEN NULL ELSE greatest(0, seen_us - accepted_us) END AS after_us

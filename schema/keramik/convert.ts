@@ -36,18 +36,24 @@ const replicationDeadline = "30s";
 export function convertKeramik(network: KeramikNetwork, simulation: KeramikSimulation | undefined): Converted {
   const { replicas } = network.spec;
   const load = simulation === undefined ? standIn() : loadOf(simulation, replicas);
+  const observe = { ...load.observe, ...watchingOf(network.spec) };
   return {
     written: {
       schema: "orrery/v1",
       name: network.metadata.name,
       network: networkOf(network.spec),
       ...load.sections,
+      ...(Object.keys(observe).length === 0 ? {} : { observe }),
     },
     remarks: [
       ...networkRemarks(network.spec),
       ...(simulation === undefined ? [noSimulation] : simulationRemarks(simulation.spec)),
     ],
-    problems: [...load.problems, ...(simulation === undefined ? [] : fitProblems(network, simulation))],
+    problems: [
+      ...ttlProblems(network.spec),
+      ...load.problems,
+      ...(simulation === undefined ? [] : fitProblems(network, simulation)),
+    ],
   };
 }
 
@@ -144,8 +150,14 @@ function bytesOf(quantity: string | number | undefined): string | undefined {
   return quantity === undefined ? undefined : /^[\d.]+$/.test(String(quantity)) ? `${quantity}B` : String(quantity);
 }
 
+/** Keramik's own Prometheus, Jaeger and collector, and its runner's metrics, where a network asks for them. */
+function watchingOf({ monitoring }: KeramikNetwork["spec"]): Fields {
+  return monitoring?.namespaced === true ? { prometheus: true, traces: {}, goose: true } : {};
+}
+
 interface Load {
   readonly sections: Fields;
+  readonly observe: Fields;
   readonly problems: readonly Remark[];
 }
 
@@ -161,8 +173,8 @@ function standIn(): Load {
         timeout,
         parameters: { ...parameters, authors: 1 },
       },
-      observe: { replication: { deadline: replicationDeadline } },
     },
+    observe: { replication: { deadline: replicationDeadline } },
     problems: [],
   };
 }
@@ -195,8 +207,8 @@ function loadOf({ spec }: KeramikSimulation, peers: number): Load {
         ...(judged ? [{ metric: "member_rate", min: `${rate}/s` }] : []),
         ...(looksAtAnchors(spec) ? [{ metric: "bad_anchors", max: 0 }] : []),
       ],
-      ...(hasFeed(scenario) ? { observe: { replication: { deadline: replicationDeadline } } } : {}),
     },
+    observe: hasFeed(scenario) ? { replication: { deadline: replicationDeadline } } : {},
     problems: spec.runTime === undefined && !Number.isInteger(users) ? [unevenUsers(spec.users, peers)] : [],
   };
 }
@@ -263,11 +275,24 @@ const noSimulation: Remark = {
   fix: "Add a Simulation as a further document.",
 };
 
+/** Whoever writes it counts on the network going away, and on what it costs with it. */
+function ttlProblems({ ttlSeconds }: KeramikNetwork["spec"]): Remark[] {
+  return ttlSeconds === undefined
+    ? []
+    : [
+        {
+          document: "network",
+          segments: ["spec", "ttlSeconds"],
+          path: "spec.ttlSeconds",
+          rule: "nothing here deletes a network when its time is over.",
+          fix: "Leave it out; `orrery run --destroy` takes the network down after its run, `orrery destroy` at any time.",
+        },
+      ];
+}
+
 /** Fields of a Network that mean nothing here, and why. */
 const idleNetworkFields: Readonly<Record<string, string>> = {
   datadog: "there is no Datadog here; `observe` in an experiment file has what there is",
-  ttlSeconds: "networks stay until `orrery destroy`",
-  monitoring: "`observe` in an experiment file says what watches",
   cas: "the anchor service of a local network is a stand-in with settings of its own",
 };
 
@@ -276,6 +301,10 @@ function networkRemarks(spec: KeramikNetwork["spec"]): Remark[] {
   const groups: readonly KeramikGroup[] = [spec.ceramic ?? []].flat();
   if (groups.some(({ initConfigMap, initImageName }) => initConfigMap !== undefined || initImageName !== undefined)) {
     remarks.push(remark("network", ["spec", "ceramic"], "peers are prepared by a program in the ceramic image"));
+  }
+  if (spec.monitoring?.podMonitor?.enabled === true) {
+    const why = "no PodMonitors are made; `observe.prometheus` in an experiment file scrapes the peers";
+    remarks.push(remark("network", ["spec", "monitoring", "podMonitor"], why));
   }
   if (spec.bootstrap?.percent !== undefined) {
     remarks.push(remark("network", ["spec", "bootstrap", "percent"], "peers are connected as soon as they are there"));
@@ -301,7 +330,15 @@ const idleSimulationFields: Readonly<Record<string, string>> = {
 };
 
 function simulationRemarks(spec: KeramikSimulation["spec"]): Remark[] {
-  return idle("simulation", spec, idleSimulationFields);
+  const remarks = idle("simulation", spec, idleSimulationFields);
+  const scenario: CeramicScenario = ceramicScenarios[spec.scenario as CeramicScenarioName];
+  if (spec.anchorWaitTime !== undefined && !looksAtAnchors(spec)) {
+    remarks.push(remark("simulation", ["spec", "anchorWaitTime"], `${spec.scenario} does not look at anchors`));
+  }
+  if (spec.successRequestTarget !== undefined && scenario.target === undefined) {
+    remarks.push(remark("simulation", ["spec", "successRequestTarget"], `${spec.scenario} has no target to reach`));
+  }
+  return remarks;
 }
 
 function idle(document: Remark["document"], spec: Fields, fields: Readonly<Record<string, string>>): Remark[] {

@@ -190,7 +190,7 @@ test("more unknown, later or fewer sightings never make a number better, and the
   );
   const rows = fc.array(fc.tuple(time, time, time), { minLength: 1, maxLength: 60 });
   const metricsOf = (times: readonly (readonly number[])[], atBest = false): Record<string, number> =>
-    replicationMetrics(replicationOf(specOf(), [workerOf(times)]), atBest);
+    replicationMetrics(replicationOf(specOf(), [workerOf(times)]), null, atBest);
   const notBetter = (worse: Record<string, number>, better: Record<string, number>): void => {
     for (const [metric, value] of Object.entries(worse)) {
       const other = better[metric] ?? Number.POSITIVE_INFINITY;

@@ -150,6 +150,23 @@ describe("the numbers of Keramik's notebook", () => {
     }
   });
 
+  test("of the run time are those of the first and last operations, whatever their phase", async () => {
+    const { folder, truth } = await made({ warmupMs: 2_000, measureMs: 10_000 });
+    const { rows } = await (await opened(folder)).query(namedQueries["keramik-run-time"].sql);
+    expect(rows).toHaveLength(2);
+    const runS = 12;
+    for (const [, worker, runTime, first, last, ended, off] of rows) {
+      const own = truth.filter((one) => one.worker === worker);
+      const sent = own.map(({ sentMs }) => sentMs / 1000);
+      const lastAnswer = Math.max(...own.map(({ completedMs }) => completedMs)) / 1000;
+      expect(runTime).toBe(runS);
+      expect(first).toBeCloseTo(Math.min(...sent), 5);
+      expect(last).toBeCloseTo(Math.max(...sent), 5);
+      expect(ended).toBeCloseTo(lastAnswer, 5);
+      expect(off).toBeCloseTo((100 * (lastAnswer - runS)) / runS, 4);
+    }
+  });
+
   test("by member are those of the summary", async () => {
     const { folder } = await made({ ...failing, replication: { deadlineMs: 1_000, delayMs: () => 5 } });
     const { summary } = await analyseRun(folder);

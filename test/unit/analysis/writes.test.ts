@@ -56,6 +56,27 @@ describe("writes", () => {
     expect(summary.nodes?.map(({ writes }) => writes?.rate)).toEqual(rates);
   });
 
+  test("count as persisted where the member that acknowledged them shows them, and a refused one does not", async () => {
+    const lost = (write: number, member: number): number =>
+      member === 2 && write % 4 === 0 ? Number.POSITIVE_INFINITY : 5;
+    const { summary } = await analysed({
+      ...calm,
+      editOperations: worsened,
+      replication: { deadlineMs: 1_000, delayMs: lost },
+      objectives: [{ metric: "writes.persisted_ratio", min: 0.999 }],
+    });
+    const sent = worsened(simulate(calm)).filter(isWrite);
+    const refused = sent.filter(({ outcome }) => outcome !== "ok").length;
+    const { persisted_ratio: ofAcknowledged = Number.NaN, ...found } = summary.metrics;
+    const kept = ofAcknowledged * (sent.length - refused);
+    expect(kept).toBeLessThan(sent.length - refused);
+    expect(found["writes.persisted_ratio"]).toBeCloseTo(kept / sent.length, 9);
+    expect(found["writes.0.persisted_ratio"]).toBe(1);
+    expect(found["writes.1.persisted_ratio"]).toBe(found["writes.1.success_ratio"]);
+    expect(found["writes.2.persisted_ratio"]).toBeLessThan(found["writes.2.success_ratio"] ?? 0);
+    expect(summary.objectives.map(({ met }) => met)).toEqual([false]);
+  });
+
   test("of a member that answers none leave no balance, and no other figures of it", async () => {
     const toFirst = (operations: SimulatedOperation[]): SimulatedOperation[] =>
       operations.map((one) => ({ ...one, endpoint: one.endpoint === 2 ? 0 : one.endpoint }));

@@ -81,7 +81,7 @@ describe("Keramik's resources", () => {
 
   test("limits, volumes and PostgreSQL keep their meaning; what means nothing here is said", () => {
     const { written, warnings } = readKeramik(
-      `${small}  ttlSeconds: 60
+      `${small}  datadog: {enabled: true}
   networkType: local
   casApiUrl: http://cas:8081
   privateKeySecret: mine
@@ -113,10 +113,32 @@ describe("Keramik's resources", () => {
       ],
     });
     expect(warnings.map(({ at, path }) => `${at} ${path}`)).toEqual([
-      "k.yaml:7 spec.ttlSeconds",
+      "k.yaml:7 spec.datadog",
       "k.yaml:11 spec.ceramic",
       "k.yaml:1 ",
     ]);
+  });
+
+  test("monitoring of its own is Prometheus, traces and Keramik's metrics; a PodMonitor is warned about", () => {
+    const watched = `${small}  monitoring: {namespaced: true, podMonitor: {enabled: true}}\n`;
+    const { experiment, warnings } = parseExperiment(joined(watched, basic), "k.yaml");
+    expect(experiment.observe).toMatchObject({
+      prometheus: true,
+      traces: { sample: 0.01 },
+      goose: true,
+      replication: { deadline: 30_000 },
+    });
+    expect(warnings.map(({ path }) => path)).toContain("spec.monitoring.podMonitor");
+    const off = parseExperiment(joined(`${small}  monitoring: {namespaced: false}\n`, basic), "k.yaml");
+    expect(off.experiment.observe).toMatchObject({ prometheus: false, goose: false });
+  });
+
+  test.each([
+    ["anchorWaitTime", "ceramic-simple does not look at anchors"],
+    ["successRequestTarget", "ceramic-simple has no target to reach"],
+  ])("%s is warned about where the scenario does nothing with it", (field, why) => {
+    const { warnings } = readKeramik(joined(small, `${basic}  ${field}: 5\n`), "k.yaml");
+    expect(warnings.find(({ path }) => path === `spec.${field}`)?.rule).toContain(why);
   });
 
   test.each(Object.keys(ceramicScenarios))("the scenario %s is known", (scenario) => {
@@ -149,6 +171,11 @@ describe("Keramik's resources", () => {
       "an unknown scenario",
       joined(small, basic.replace("ceramic-simple", "ceramic-hard")),
       /k\.yaml:15 spec\.scenario: there is no scenario "ceramic-hard"; there are ceramic-simple/,
+    ],
+    [
+      "a time to live",
+      `${small}  ttlSeconds: 3600\n`,
+      /k\.yaml:7 spec\.ttlSeconds: nothing here deletes a network .*orrery run --destroy/,
     ],
     ["both run times", joined(small, `${basic}  runTime: 4\n`), /give the run time once/],
     ["no run time", joined(small, basic.replace(/ {2}run_time: 4\n/, "")), /give the run time once/],
