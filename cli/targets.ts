@@ -7,6 +7,7 @@ import { EnvironmentError, InputError, type Problem } from "../schema/errors.ts"
 import type { Experiment } from "../schema/experiment.ts";
 import type { ReadyCluster, TargetModule, TargetSettings } from "../targets/module.ts";
 import { isTargetName, type TargetName, targetModule, targetNames } from "../targets/modules.ts";
+import { targetPulls } from "../targets/pulling.ts";
 import type { Console } from "./console.ts";
 
 /** Options that say where to deploy. */
@@ -117,11 +118,11 @@ export async function prepareTarget(
   experiment: Experiment,
   preparing: Preparing,
 ): Promise<PreparedTarget> {
-  const { module, settings, config } = await chooseTarget(options);
+  const { name, module, settings, config } = await chooseTarget(options);
   const { console, signal } = preparing;
   const ready = await module.prepare(
     settings,
-    { experiment, images: imagesOf(experiment) },
+    { experiment, images: imagesOf(experiment, targetPulls(name)) },
     { progress: console.progress, signal },
   );
   const pulumi = await preparePulumi(preparing);

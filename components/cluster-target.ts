@@ -27,6 +27,8 @@ export interface TargetCapabilities {
   readonly enforcesNetworkPolicy: boolean;
   /** Volumes follow a pod to another node. */
   readonly movableVolumes: boolean;
+  /** Pods may run images of public registries; where not, programs stand in for those that are in no package registry. */
+  readonly pullsImages: boolean;
 }
 
 /** What a target is before Pulumi runs: known to the command line and written into the stack's configuration. */

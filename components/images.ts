@@ -1,12 +1,16 @@
 import type { Experiment } from "../schema/experiment.ts";
 import { systemOf } from "../schema/systems/index.ts";
 
-/** Names of the images the pods of an experiment run, as images/table.ts has them; no two are the same. */
-export function imagesOf(experiment: Experiment): string[] {
+/**
+ * Names of the images the pods of an experiment run, as images/table.ts has them; no two are the same.
+ *
+ * @param pulls Whether the cluster runs images of public registries.
+ */
+export function imagesOf(experiment: Experiment, pulls: boolean): string[] {
   const { network, observe } = experiment;
   const observing = observe.prometheus || observe.traces !== undefined;
   return [
-    ...systemOf(network).images(network),
+    ...systemOf(network).images(network, pulls),
     "driver",
     ...(observe.prometheus ? ["prometheus"] : []),
     ...(observing ? ["otel-collector"] : []),

@@ -1,4 +1,5 @@
 import type { TargetConnection } from "../components/cluster-target.ts";
+import { upstreamImage } from "../images/table.ts";
 import { EnvironmentError, type Problem } from "../schema/errors.ts";
 import { pullsImages } from "../targets/built-images.ts";
 import { kubeConfigOf, serverVersion } from "../targets/kube-client.ts";
@@ -65,7 +66,7 @@ const connectionOf = ({ context = "" }: TargetSettings): TargetConnection => ({
 });
 
 function requireImages({ images }: TargetSettings, deployment: Deployment): void {
-  const missing = deployment.images.filter((name) => images[name] === undefined);
+  const missing = deployment.images.filter((name) => (images[name] ?? upstreamImage(name)) === undefined);
   if (missing.length === 0) return;
   throw new EnvironmentError(
     `EKS cannot run images of this machine: ${missing.join(", ")}.`,

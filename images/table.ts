@@ -289,7 +289,17 @@ export const pulledImages: Readonly<Record<string, string>> = {
   "ceramic-one": "public.ecr.aws/r5b3e0r5/3box/ceramic-one:latest",
   grafana: "docker.io/grafana/grafana:12.3.0",
   postgres: "docker.io/library/postgres:15-alpine",
+  tessera: "docker.io/quorumengineering/tessera:22.1.7",
 };
+
+/** Images of the table in whose place upstream's run without a change: same programs, same names, same arguments. */
+const sameUpstream: readonly string[] = ["goquorum", "geth"];
+
+/** What a cluster that pulls images can run for a name; undefined where only an image built here will do. */
+export function upstreamImage(name: string): string | undefined {
+  const spec: ImageSpec | undefined = isImageName(name) && sameUpstream.includes(name) ? images[name] : undefined;
+  return spec?.upstream ?? (Object.hasOwn(pulledImages, name) ? pulledImages[name] : undefined);
+}
 
 /** Name of an image of the table. */
 export type ImageName = keyof typeof images;

@@ -4,6 +4,7 @@ import { OrreryHome } from "../local/toolchain/home.ts";
 import { EnvironmentError } from "../schema/errors.ts";
 import type { TargetProgram, TargetTraits } from "../targets/module.ts";
 import { builtImages, clusterProvider } from "../targets/program-parts.ts";
+import { targetPulls } from "../targets/pulling.ts";
 import { contextOf, kindOptionsOf } from "./options.ts";
 import { kindKubeconfig } from "./paths.ts";
 
@@ -15,7 +16,7 @@ const traits: TargetTraits = {
   apiServerCidr: "0.0.0.0/0", // Docker picks the nodes' network; the ports in the policies still hold
   arch: process.arch === "arm64" ? "arm64" : "amd64",
   // The official node image's kindnet enforces policies, one of ours does not; volumes are folders of a node.
-  capabilities: { enforcesNetworkPolicy: false, movableVolumes: false },
+  capabilities: { enforcesNetworkPolicy: false, movableVolumes: false, pullsImages: targetPulls("kind") },
 };
 
 /** A cluster of the user's Docker, made by kind. */

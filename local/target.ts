@@ -2,6 +2,7 @@ import type { ClusterTarget } from "../components/cluster-target.ts";
 import { EnvironmentError } from "../schema/errors.ts";
 import type { TargetProgram, TargetTraits } from "../targets/module.ts";
 import { builtImages, clusterProvider } from "../targets/program-parts.ts";
+import { targetPulls } from "../targets/pulling.ts";
 import { ingressClassName, storageClassName } from "./cluster/config.ts";
 import { clusterStatus } from "./cluster/index.ts";
 import { OrreryHome } from "./toolchain/home.ts";
@@ -15,7 +16,7 @@ const traits: TargetTraits = {
   // Requests of the API server come from the node's address or its side of a pod's link; all lie in this range.
   apiServerCidr: "198.18.0.0/15",
   arch: process.arch === "arm64" ? "arm64" : "amd64",
-  capabilities: { enforcesNetworkPolicy: false, movableVolumes: false },
+  capabilities: { enforcesNetworkPolicy: false, movableVolumes: false, pullsImages: targetPulls("local") },
 };
 
 /** The embedded cluster of this machine as a place to deploy. */

@@ -55,7 +55,7 @@ async function selectTarget(experiment: Experiment): Promise<ClusterTarget> {
     images: config.getObject<Record<string, string>>("images") ?? {},
     options: config.getObject<Record<string, string>>("options") ?? {},
   };
-  return await program.create(settings, imagesOf(experiment));
+  return await program.create(settings, imagesOf(experiment, program.traits.capabilities.pullsImages));
 }
 
 const simulation = await deploy().catch((error: unknown) => {

@@ -15,7 +15,7 @@ export function sampleTarget(overrides: Partial<ClusterTarget> = {}): ClusterTar
     apiServerCidr: "198.19.128.0/30",
     images: (name) => `orrery.dev/${name}:0123456789ab`,
     arch: "amd64",
-    capabilities: { enforcesNetworkPolicy: false, movableVolumes: false },
+    capabilities: { enforcesNetworkPolicy: false, movableVolumes: false, pullsImages: false },
     ...overrides,
   };
 }

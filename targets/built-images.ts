@@ -1,4 +1,5 @@
 import { type BuiltImage, buildImages, toolsIn } from "../images/build.ts";
+import { pulledImages } from "../images/table.ts";
 import { OrreryHome } from "../local/toolchain/home.ts";
 import type { Progress } from "../local/toolchain/progress.ts";
 import { imageTools, resolveTools, type ToolEntry } from "../local/toolchain/toolchain.ts";
@@ -23,9 +24,9 @@ export async function buildHere(
   return { images: await buildImages(home, tools, names, preparing), tools: tools.entries };
 }
 
-/** Names of the images that no reference of the settings stands for. */
+/** Names of the images that are neither in registries only nor stood for by a reference of the settings. */
 export const namesToBuild = (settings: TargetSettings, names: readonly string[]): string[] =>
-  names.filter((name) => settings.images[name] === undefined);
+  names.filter((name) => settings.images[name] === undefined && pulledImages[name] === undefined);
 
 /** The error of targets whose nodes pull what they run. */
 export function pullsImages(where: string, names: readonly string[]): EnvironmentError {

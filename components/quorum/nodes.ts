@@ -1,23 +1,29 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import type { QuorumSection } from "../../schema/systems/quorum.ts";
 import {
   claimSpec,
   httpProbes,
-  podNameVariable,
   resources,
   restrictedContainer,
   restrictedPod,
   spreadOverNodes,
 } from "../kubernetes/pod.ts";
+import { managerContainers, managerInitContainers, managerOf, managerPath, managerVolumes } from "./managers.ts";
 import { ports, type QuorumMember } from "./plan.ts";
-import { agentInstaller, agentPath, clientImage, type Group, identityPath, runPath, type Scope } from "./scope.ts";
+import {
+  agentInstaller,
+  agentPath,
+  clientImage,
+  dataPath,
+  type Group,
+  identityPath,
+  nameVariable,
+  networkPath,
+  runPath,
+  type Scope,
+} from "./scope.ts";
 
-const dataPath = "/data";
-const networkPath = "/etc/orrery/network";
 const genesisPath = "/etc/orrery/genesis";
-const managerPath = "/run/ptm";
-const managerSocket = `${managerPath}/tm.ipc`;
 export const nodeContainerName = "node";
 
 /** What the pods mount. */
@@ -103,7 +109,6 @@ function podSpec(
   parts: NodeParts,
   claim: OwnClaim | undefined,
 ): k8s.types.input.core.v1.PodSpec {
-  const { privacy } = scope.args.network;
   return {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
@@ -111,8 +116,8 @@ function podSpec(
     securityContext: restrictedPod,
     terminationGracePeriodSeconds: 20, // geth writes what it holds in memory
     topologySpreadConstraints: spreadOverNodes(selector),
-    initContainers: [agentInstaller(scope, restrictedContainer)],
-    containers: [nodeContainer(scope, claim), ...(privacy === "none" ? [] : [managerContainer(scope, privacy, claim)])],
+    initContainers: [agentInstaller(scope, restrictedContainer), ...managerInitContainers(scope, claim?.ordinal)],
+    containers: [nodeContainer(scope, claim), ...managerContainers(scope, claim?.ordinal)],
     volumes: [
       ...(claim === undefined ? [] : [{ name: "data", persistentVolumeClaim: { claimName: claim.name } }]),
       { name: "agent", emptyDir: { sizeLimit: "64Mi" } },
@@ -120,18 +125,9 @@ function podSpec(
       { name: "identity", secret: { secretName: parts.identity.metadata.name, defaultMode: 0o440 } },
       { name: "network", configMap: { name: parts.network.metadata.name } },
       { name: "genesis", configMap: { name: parts.genesis.metadata.name } },
-      ...managerVolumes(parts),
+      ...managerVolumes(scope, parts.managerIdentity),
     ],
   };
-}
-
-function managerVolumes({ managerIdentity }: NodeParts): k8s.types.input.core.v1.Volume[] {
-  return managerIdentity === undefined
-    ? []
-    : [
-        { name: "ptm", emptyDir: { sizeLimit: "1Mi" } },
-        { name: "ptm-identity", secret: { secretName: managerIdentity.metadata.name, defaultMode: 0o440 } },
-      ];
 }
 
 function nodeContainer(scope: Scope, claim: OwnClaim | undefined): k8s.types.input.core.v1.Container {
@@ -143,7 +139,7 @@ function nodeContainer(scope: Scope, claim: OwnClaim | undefined): k8s.types.inp
     imagePullPolicy: "IfNotPresent",
     command: [`${agentPath}/orrery-quorum`, "node"],
     env: [
-      nameVariable("QUORUM_POD_NAME", claim),
+      nameVariable("QUORUM_POD_NAME", claim?.ordinal),
       { name: "QUORUM_POD_IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } },
       { name: "QUORUM_GROUP_KEY_FILE", value: `${identityPath}/group-key` },
       { name: "QUORUM_NETWORK_FILE", value: `${networkPath}/network.json` },
@@ -174,62 +170,6 @@ function nodeContainer(scope: Scope, claim: OwnClaim | undefined): k8s.types.inp
       { name: "network", mountPath: networkPath, readOnly: true },
       { name: "genesis", mountPath: genesisPath, readOnly: true },
       ...(privacy === "none" ? [] : [{ name: "ptm", mountPath: managerPath }]),
-    ],
-  };
-}
-
-/** Which node it is: the pod of a set of all nodes ends in its number, that of a set of its own does not. */
-const nameVariable = (name: string, claim: OwnClaim | undefined) =>
-  claim === undefined ? podNameVariable(name) : { name, value: `node-${claim.ordinal}` };
-
-type Privacy = Exclude<QuorumSection["privacy"], "none">;
-
-/** Where a node finds the manager of its pod: Constellation's interface has only a socket. */
-function managerOf(privacy: Privacy): string {
-  return privacy === "constellation" ? managerSocket : `http://127.0.0.1:${ports.ptmNode}`;
-}
-
-/** The private-transaction manager beside the node; it keeps its payloads on the node's volume. */
-function managerContainer(
-  { args }: Scope,
-  privacy: Privacy,
-  claim: OwnClaim | undefined,
-): k8s.types.input.core.v1.Container {
-  return {
-    name: "ptm",
-    image: args.target.images("ptm"),
-    imagePullPolicy: "IfNotPresent",
-    env: [
-      nameVariable("PTM_POD_NAME", claim),
-      { name: "PTM_MODE", value: privacy },
-      {
-        name: "PTM_NODE_ADDR",
-        value: privacy === "constellation" ? `unix:${managerSocket}` : `127.0.0.1:${ports.ptmNode}`,
-      },
-      { name: "PTM_GROUP_KEY_FILE", value: `${identityPath}/group-key` },
-      { name: "PTM_PEERS_FILE", value: `${networkPath}/ptm.json` },
-      { name: "PTM_DATA_DIR", value: `${dataPath}/ptm` },
-      { name: "PTM_PEER_ADDR", value: `0.0.0.0:${ports.ptmPeer}` },
-      { name: "PTM_CLIENT_ADDR", value: `0.0.0.0:${ports.ptmClient}` },
-    ],
-    ports: [
-      { name: "ptm-peer", containerPort: ports.ptmPeer },
-      { name: "ptm-client", containerPort: ports.ptmClient },
-    ],
-    resources: resources(0.05, 160 * 2 ** 20, 0.5),
-    securityContext: restrictedContainer,
-    readinessProbe: { httpGet: { path: "/readyz", port: "ptm-client" }, periodSeconds: 2, timeoutSeconds: 2 },
-    livenessProbe: {
-      httpGet: { path: "/healthz", port: "ptm-client" },
-      initialDelaySeconds: 10,
-      periodSeconds: 10,
-      timeoutSeconds: 5,
-    },
-    volumeMounts: [
-      { name: "data", mountPath: dataPath },
-      { name: "ptm", mountPath: managerPath },
-      { name: "ptm-identity", mountPath: identityPath, readOnly: true },
-      { name: "network", mountPath: networkPath, readOnly: true },
     ],
   };
 }

@@ -146,12 +146,15 @@ export function documentsOf(network: QuorumSection, plan: QuorumPlan, keys: Grou
 const racecourseAccounts = ({ racecourse }: QuorumSection): number =>
   racecourse === undefined ? 0 : racecourse.players + 1;
 
+/** Where other managers reach that of a node. */
+export const managerUrl = ({ host }: QuorumMember): string => `http://${host}:${ports.ptmPeer}`;
+
 function managersOf(network: QuorumSection, plan: QuorumPlan, keys: GroupKeys) {
   const members = network.privacy === "none" ? [] : plan.members;
-  const peers = members.map(({ ordinal, host }) => ({
-    ordinal,
-    url: `http://${host}:${ports.ptmPeer}`,
-    publicKey: memberPublicKey(keys.ptm, keyGroups.ptm, ordinal),
+  const peers = members.map((member) => ({
+    ordinal: member.ordinal,
+    url: managerUrl(member),
+    publicKey: memberPublicKey(keys.ptm, keyGroups.ptm, member.ordinal),
   }));
   return {
     managers: `${JSON.stringify({ peers }, null, 2)}\n`,

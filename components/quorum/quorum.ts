@@ -1,6 +1,7 @@
 import { BlockList } from "node:net";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { usesTessera } from "../../schema/systems/quorum.ts";
 import { ConfigError } from "../kubernetes/config-error.ts";
 import { groupKey } from "../kubernetes/identity.ts";
 import { labelsOf, selectorOf } from "../kubernetes/labels.ts";
@@ -9,9 +10,10 @@ import type { NetworkHandle } from "../network-handle.ts";
 import { bootnodeGroup, createBootnode } from "./bootnode.ts";
 import { deterministicRoot, keyGroups } from "./keys.ts";
 import { createNodes, nodeContainerName } from "./nodes.ts";
-import { chainOf, type Documents, documentsOf, enodeOf, nodeService, planQuorum, ports } from "./plan.ts";
+import { chainOf, type Documents, documentsOf, enodeOf, managerUrl, nodeService, planQuorum, ports } from "./plan.ts";
 import { createRacecourse } from "./racecourse.ts";
 import { agentPath, type Group, type QuorumNetworkArgs, type Scope } from "./scope.ts";
+import { tesseraDocument } from "./tessera.ts";
 
 const agent = `${agentPath}/orrery-quorum`;
 
@@ -23,7 +25,7 @@ const agent = `${agentPath}/orrery-quorum`;
  * enough validators, a NetworkPolicy, the bootnode and the web app with what they need. About twenty objects for any
  * size.
  * Cost: per node the CPU, memory and volume of the experiment's `network` section; with private transactions 50m of CPU
- * and 160Mi more; 20m and 64Mi for the bootnode.
+ * and 160Mi more, 512Mi with Tessera itself; 20m and 64Mi for the bootnode.
  *
  * ```ts
  * const network = new QuorumNetwork("network", {experiment: "quorum", network: experiment.network, seed, target,
@@ -42,7 +44,9 @@ export class QuorumNetwork extends pulumi.ComponentResource {
     }
     requireAddresses(name, args);
     const plan = planQuorum(args.network, args.namespace.name);
-    const scope: Scope = { name, args, plan, keys: keysOf(args), parent: this };
+    const tessera = usesTessera(args.network, args.target.capabilities.pullsImages);
+    const scope: Scope = { name, args, plan, keys: keysOf(args), tessera, parent: this };
+    warnOfStandIn(scope);
     const owner = { instance: args.experiment, name: "quorum", component: "network" };
     const group: Group = { labels: labelsOf(owner), selector: selectorOf(owner) };
     const { node, bootnode, account, ptm, racecourse } = scope.keys;
@@ -93,6 +97,13 @@ export class QuorumNetwork extends pulumi.ComponentResource {
     };
     this.registerOutputs({ endpoints: this.handle.endpoints });
   }
+}
+
+/** The experiment's author should know what carries the private transactions; results say it as well. */
+function warnOfStandIn({ args, tessera, parent }: Scope): void {
+  if (args.network.privacy !== "tessera" || tessera) return;
+  const reason = "private transactions go through nodes/ptm, a stand-in with Tessera's interface";
+  pulumi.log.warn(`${reason}: target ${args.target.name} has no image of Tessera.`, parent);
 }
 
 /** Kubernetes would refuse an address of another range too, but only when most of the network is there. */
@@ -159,12 +170,15 @@ function createSecret(
 
 /** Named and changed in place: nodes read it again by themselves, so a longer list rolls nobody. */
 function createDocument(
-  { name, args, parent, plan }: Scope,
+  { name, args, parent, plan, tessera }: Scope,
   { labels }: Group,
   documents: pulumi.Output<Documents>,
 ): k8s.core.v1.ConfigMap {
   const made = pulumi.unsecret(documents); // public keys only
-  const managers = args.network.privacy === "none" ? {} : { "ptm.json": made.managers };
+  const managers = {
+    ...(args.network.privacy === "none" ? {} : { "ptm.json": made.managers }),
+    ...(tessera ? { "tessera.json": tesseraDocument(plan.members.map(managerUrl)) } : {}),
+  };
   return new k8s.core.v1.ConfigMap(
     `${name}-document`,
     {

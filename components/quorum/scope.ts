@@ -3,6 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { QuorumSection } from "../../schema/systems/quorum.ts";
 import type { ClusterTarget } from "../cluster-target.ts";
 import type { NamespaceHandle } from "../kubernetes/namespace.ts";
+import { podNameVariable } from "../kubernetes/pod.ts";
 import type { TelemetryHandle } from "../telemetry.ts";
 import type { GroupKeys, QuorumPlan } from "./plan.ts";
 
@@ -29,6 +30,8 @@ export interface Scope {
   readonly plan: QuorumPlan;
   /** Secret outputs. */
   readonly keys: { readonly [Group in keyof GroupKeys]: pulumi.Output<string> };
+  /** Private-transaction managers are Tessera itself; else, where there are any, nodes/ptm in its place. */
+  readonly tessera: boolean;
   readonly parent: pulumi.Resource;
 }
 
@@ -39,6 +42,8 @@ export interface Group {
 }
 
 export const agentPath = "/opt/orrery";
+export const dataPath = "/data";
+export const networkPath = "/etc/orrery/network";
 export const identityPath = "/run/orrery/identity";
 export const runPath = "/run/orrery/node";
 
@@ -61,3 +66,7 @@ export function agentInstaller(
 
 /** Image of the client, with geth and bootnode on its PATH. */
 export const clientImage = ({ args }: Scope): string => args.network.image ?? args.target.images(args.network.client);
+
+/** Which node it is: the pod of a set of all nodes ends in its number, that of a set of its own does not. */
+export const nameVariable = (name: string, ownSetOf: number | undefined): k8s.types.input.core.v1.EnvVar =>
+  ownSetOf === undefined ? podNameVariable(name) : { name, value: `node-${ownSetOf}` };

@@ -9,6 +9,7 @@ const consensuses = ["qbft", "ibft", "raft", "clique"] as const;
 const layouts = ["one-set", "set-per-node"] as const;
 /** Objects per node are the exception, and bounded. */
 const maxSets = 16;
+const managers = ["auto", "tessera", "stand-in"] as const;
 const privacies = ["none", "constellation", "tessera"] as const;
 
 /** What exists: private transactions that each consensus of each client can carry. Everything else is refused. */
@@ -53,6 +54,10 @@ const network = z
     bootnode: z.boolean().default(true).meta({ description: "A bootnode through which nodes discover each other." }),
     privacy: z.enum(privacies).default("none").meta({
       description: "Private transactions, and the interface their managers speak.",
+    }),
+    manager: z.enum(managers).default("auto").meta({
+      description:
+        "What the managers are: Tessera itself, or a stand-in with the same interface; auto is Tessera with privacy: tessera where images can be pulled.",
     }),
     chainId: z.int().min(1).max(4_294_967_295).default(1337).meta({ description: "Chain id and network id." }),
     blockPeriod: durationSchema({ min: "50ms", max: "1h" })
@@ -126,6 +131,10 @@ const network = z
 export type QuorumSection = z.output<typeof network>;
 type Network = QuorumSection;
 
+/** Whether private-transaction managers are Tessera itself: where images can be pulled, unless a stand-in is wanted. */
+export const usesTessera = ({ privacy, manager }: Pick<Network, "privacy" | "manager">, pulls: boolean): boolean =>
+  privacy === "tessera" && (manager === "tessera" || (manager === "auto" && pulls));
+
 /** Nodes that make blocks. */
 export const validatorsOf = ({ nodes, validators }: Pick<Network, "nodes" | "validators">): number =>
   validators ?? nodes;
@@ -163,14 +172,15 @@ export const quorum = defineSystem({
     .prefault({})
     .meta({ description: "What the driver reads and writes." }),
   members: ({ nodes }) => nodes,
-  images: ({ client, image, privacy, racecourse }) => [
-    ...(image === undefined ? [client === "goquorum" ? "goquorum" : "geth"] : []),
+  images: (section, pulls) => [
+    ...(section.image === undefined ? [section.client === "goquorum" ? "goquorum" : "geth"] : []),
     "quorum-agent",
-    ...(privacy === "none" ? [] : ["ptm"]),
-    ...(racecourse === undefined ? [] : ["racecourse"]),
+    ...(section.privacy === "none" ? [] : [usesTessera(section, pulls) ? "tessera" : "ptm"]),
+    ...(section.racecourse === undefined ? [] : ["racecourse"]),
   ],
   problems: (section, operations) => [
     ...combinationProblems(section),
+    ...managerProblems(section),
     ...chainProblems(section),
     ...sizeProblems(section),
     ...addressProblems(section),
@@ -211,6 +221,17 @@ function chainProblems({ client, chainId }: Network): Problem[] {
       path: "network.chainId",
       rule: "goquorum takes every transaction that is signed for chain 1 for a private one.",
       fix: "Write another number than 1, or client: geth with consensus: clique.",
+    },
+  ];
+}
+
+function managerProblems({ privacy, manager }: Network): Problem[] {
+  if (manager !== "tessera" || privacy === "tessera") return [];
+  return [
+    {
+      path: "network.manager",
+      rule: `Tessera does not carry private transactions with privacy: ${privacy}.`,
+      fix: "Write privacy: tessera, or leave it out.",
     },
   ];
 }

@@ -20,8 +20,12 @@ export interface SystemDefinition<
   readonly parameters: Parameters;
   /** Members that answer operations, which fault targets and replication count. */
   readonly members: (network: z.output<Network>) => number;
-  /** Names of the images its pods run, as images/table.ts has them; those the section replaces are left out. */
-  readonly images: (network: z.output<Network>) => readonly string[];
+  /**
+   * Names of the images its pods run, as images/table.ts has them; those the section replaces are left out.
+   *
+   * @param pulls Whether images of public registries may be among them.
+   */
+  readonly images: (network: z.output<Network>, pulls: boolean) => readonly string[];
   /**
    * What no single field shows to be wrong: impossible quorums, combinations that do not exist, operations that this
    * network cannot carry out.

@@ -41,7 +41,7 @@ describe.skipIf(!cluster.available)("a kubeconfig context", () => {
     const destroyed = await orrery(["destroy", file, "--remove"], env);
     expect(destroyed.code, destroyed.stderr).toBe(0);
     const home = new OrreryHome({ root: cluster.home(), cache: env.ORRERY_CACHE ?? "" });
-    const references = await imageReferences(home, imagesOf((await loadExperiment(file)).experiment));
+    const references = await imageReferences(home, imagesOf((await loadExperiment(file)).experiment, false));
     images = [...references].flatMap(([image, reference]) => ["--image", `${image}=${reference}`]);
   });
 

@@ -12,14 +12,18 @@ export interface Block {
 export class QuorumNodes {
   readonly #config: KubeConfig;
   readonly #namespace: string;
-  constructor(config: KubeConfig, namespace: string) {
+  readonly #podOf: (ordinal: number) => string;
+
+  /** @param podOf Name of a node's pod; by default that of a set of all nodes. */
+  constructor(config: KubeConfig, namespace: string, podOf = (ordinal: number): string => `quorum-${ordinal}`) {
     this.#config = config;
     this.#namespace = namespace;
+    this.#podOf = podOf;
   }
 
   /** @throws Error when the node does not answer, or answers with an error. */
   async call(ordinal: number, method: string, ...params: readonly unknown[]): Promise<unknown> {
-    const path = `/api/v1/namespaces/${this.#namespace}/pods/quorum-${ordinal}:8545/proxy/`;
+    const path = `/api/v1/namespaces/${this.#namespace}/pods/${this.#podOf(ordinal)}:8545/proxy/`;
     const text = await this.#post(path, JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }));
     const answer = JSON.parse(text) as { readonly result?: unknown; readonly error?: { readonly message: string } };
     if (answer.error !== undefined) throw new Error(`${method} at node ${ordinal}: ${answer.error.message}`);

@@ -4,6 +4,7 @@
 //
 //	orrery-quorum node             runs a node
 //	orrery-quorum bootnode         runs the bootnode
+//	orrery-quorum tessera          writes configuration and keys of the Tessera beside a node
 //	orrery-quorum install <folder> copies this program, for containers of other images
 //	orrery-quorum crash            ends the node's processes by SIGKILL, as a crashed machine would
 //	orrery-quorum pause <ms>       stops geth for a while, as a machine does that hangs
@@ -61,6 +62,8 @@ func run(ctx context.Context, args []string) error {
 		return runNode(ctx)
 	case command == "bootnode" && len(args) == 1:
 		return runBootnode(ctx)
+	case command == "tessera" && len(args) == 1:
+		return writeTessera(ctx)
 	case command == "install" && len(args) == 2:
 		return install(args[1])
 	case command == "crash" && len(args) == 1:
@@ -68,7 +71,7 @@ func run(ctx context.Context, args []string) error {
 	case command == "pause" && len(args) == 2:
 		return pause(args[1])
 	}
-	return fmt.Errorf("unknown command %q; use node, bootnode, install <folder>, crash or pause <ms>", args)
+	return fmt.Errorf("unknown command %q; use node, bootnode, tessera, install <folder>, crash or pause <ms>", args)
 }
 
 // install copies this program into a folder.

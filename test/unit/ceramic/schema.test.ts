@@ -33,7 +33,7 @@ describe("the network section", () => {
     const network = parse({});
     expect(network).toMatchObject({ replicas: 3, networkType: "inmemory", bootstrap: { method: "sentinel", n: 3 } });
     expect(ceramicGroups(network)).toMatchObject([{ name: "ceramic-0", replicas: 3, ipfs: { kind: "go" } }]);
-    expect(ceramic.images(network)).toEqual(["ceramic", "kubo"]);
+    expect(ceramic.images(network, false)).toEqual(["ceramic", "kubo"]);
     expect(problems({})).toEqual([]);
   });
 
@@ -76,7 +76,7 @@ describe("the network section", () => {
   ])("of %j has one problem", (section, problem) => expect(problems(section)).toEqual([problem]));
 
   test("names the images that its pods run", () => {
-    const images = (section: object) => ceramic.images(parse(section));
+    const images = (section: object) => ceramic.images(parse(section), false);
     expect(images({ groups: [{ ipfs: { kind: "go", image: "ipfs/kubo:v0.38.0" } }] })).toEqual(["ceramic"]);
     expect(images({ groups: [{ ipfs: { kind: "rust" } }] })).toEqual(["ceramic", "ceramic-one"]);
     expect(images({ groups: [{ index: "postgres" }] })).toEqual(["ceramic", "kubo", "postgres"]);

@@ -62,7 +62,7 @@ describe("what is deployed", () => {
   test("nothing unless asked for, and no image but the network's and the driver's", async () => {
     const kinds = [...objectsOf(await sampleGraph(observing({}), { run: "a" })).keys()];
     expect(kinds.filter((key) => /prometheus|jaeger|collector|grafana/.test(key))).toEqual([]);
-    expect(imagesOf(observing({}))).toEqual(["kv", "driver"]);
+    expect(imagesOf(observing({}), false)).toEqual(["kv", "driver"]);
   });
 
   test.each([
@@ -73,7 +73,7 @@ describe("what is deployed", () => {
     const graph = await sampleGraph(observing(observe), { run: "a" });
     const sets = [...objectsOf(graph).keys()].filter((key) => key.startsWith("StatefulSet") && !key.endsWith(" kv"));
     expect(sets.map((key) => key.split(" ")[1]).sort()).toEqual(names);
-    expect(imagesOf(observing(observe)).slice(2).sort()).toEqual(names);
+    expect(imagesOf(observing(observe), false).slice(2).sort()).toEqual(names);
   });
 
   test("the number of objects is the same for any number of members and workers", async () => {

@@ -127,6 +127,48 @@ describe("the graph of a quorum network", () => {
     expect(dataOf(graph, "network")["network.json"]).toContain('"host": "node-set-2-0.quorum.');
   });
 
+  describe("where images can be pulled", () => {
+    const pulling = (changes: Partial<QuorumSection>) => {
+      const capabilities = { enforcesNetworkPolicy: false, movableVolumes: false, pullsImages: true };
+      const network = { ...experiment.network, ...changes };
+      return sampleGraph({ ...experiment, network }, { rootSecret, target: { capabilities } });
+    };
+    const podOf = (graph: readonly RenderedResource[]) =>
+      (inputsOf(graph, "network-nodes").spec as unknown as NodeSet["spec"]).template.spec;
+
+    test("managers are Tessera, with its own configuration and keys that are in memory only", async () => {
+      const graph = await pulling({ privacy: "tessera", nodes: 3 });
+      const { "tessera.json": document = "", "ptm.json": managers = "" } = dataOf(graph, "network");
+      await expect(document).toMatchFileSnapshot("../../golden/tessera.json");
+      const urls = (JSON.parse(managers) as { readonly peers: readonly { readonly url: string }[] }).peers;
+      expect((JSON.parse(document) as { readonly peer: unknown }).peer).toEqual(urls.map(({ url }) => ({ url })));
+      const { initContainers, containers, volumes } = podOf(graph);
+      expect(initContainers.map(({ name }) => name)).toEqual(["agent", "ptm-configuration"]);
+      expect(containers.map(({ image }) => image)).toEqual([
+        "orrery.dev/goquorum:0123456789ab",
+        "orrery.dev/tessera:0123456789ab",
+      ]);
+      expect(containers[1]).toMatchObject({ args: ["-configfile", "/run/ptm/tessera.json"] });
+      expect(JSON.stringify(containers[1])).not.toContain("ptm-identity");
+      expect(volumes).toContainEqual({ name: "ptm", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } });
+    });
+
+    test.each([
+      ["with Constellation's interface", { privacy: "constellation" }],
+      ["where it is asked for", { privacy: "tessera", manager: "stand-in" }],
+    ] as const)("a stand-in is used %s", async (_, changes) => {
+      const graph = await pulling(changes);
+      expect(podOf(graph).containers.map(({ image }) => image)[1]).toBe("orrery.dev/ptm:0123456789ab");
+      expect(dataOf(graph, "network")).not.toHaveProperty("tessera.json");
+    });
+  });
+
+  test("where no images can be pulled a stand-in is used, and nothing of Tessera is there", async () => {
+    const graph = await graphOf({ privacy: "tessera" });
+    expect(JSON.stringify(graph)).toContain("orrery.dev/ptm:");
+    expect(JSON.stringify(graph)).not.toContain("tessera.json");
+  });
+
   test("without a bootnode there is nothing of it", async () => {
     const graph = await graphOf({ bootnode: false });
     expect(graph.filter(({ name }) => name.includes("bootnode"))).toEqual([]);
@@ -159,7 +201,7 @@ interface NodeSet {
     readonly selector: { readonly matchLabels: object };
     readonly template: {
       readonly metadata: { readonly labels: object };
-      readonly spec: { readonly volumes: readonly object[] };
+      readonly spec: PodSpec & { readonly volumes: readonly object[] };
     };
   };
 }
@@ -171,6 +213,8 @@ interface PodSpec {
 }
 
 interface Container {
+  readonly name: string;
+  readonly image: string;
   readonly securityContext: object;
   readonly env?: readonly { readonly name: string }[];
   readonly resources: { readonly limits: object };

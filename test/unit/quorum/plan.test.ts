@@ -129,6 +129,10 @@ describe("what no network can be", () => {
       ["network.validators: 4 validators cannot be among 3 nodes, so no majority of them would ever meet."],
     ],
     [
+      { privacy: "constellation", manager: "tessera" },
+      ["network.manager: Tessera does not carry private transactions with privacy: constellation."],
+    ],
+    [
       { nodes: 1, privacy: "constellation" },
       ["network.privacy: a private transaction has at least two parties, and there is 1 node."],
     ],

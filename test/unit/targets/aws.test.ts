@@ -62,6 +62,9 @@ describe("one clear error before anything", () => {
     const calls = await fakeAws("identity", "cluster-active");
     const attempt = eksModule.prepare({ ...settings, images: {} }, deployment, preparing);
     await expect(attempt).rejects.toThrow(/images of this machine: kv, driver.*--image kv=<reference>/s);
+    const pulled = { experiment, images: ["goquorum", "tessera", "driver"] };
+    const named = eksModule.prepare({ ...settings, images: {} }, pulled, preparing);
+    await expect(named).rejects.toThrow(/images of this machine: driver\.$/m);
     expect(await calls()).toEqual([]);
   });
 
