@@ -36,6 +36,8 @@ export class StubChain {
   readonly chainId = 1337;
   /** Transactions whose data begins so (0x and hex) revert. */
   reverting: string | undefined;
+  /** How many times more a receipt is asked for before nodes have it. */
+  lateReceipts = 0;
   /** Whether the nodes have GraphQL. */
   graphql = true;
   answerCall: (data: string) => string = () => "0x";
@@ -282,7 +284,7 @@ export class StubNode {
       case "eth_getTransactionCount":
         return hex(second === "pending" ? chain.pendingNonceOf(first) : chain.nonceOf(first));
       case "eth_getTransactionReceipt":
-        return chain.receiptOf(first);
+        return chain.lateReceipts-- > 0 ? null : chain.receiptOf(first);
       case "eth_call":
         return chain.answerCall((params[0] as unknown as { data: string }).data);
       case "eth_sendRawTransaction":

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { RunSpec } from "../../schema/run.ts";
 import type { ConnectOptions, Connector, OperationContext, Outcome } from "../core/connector.ts";
@@ -23,6 +24,7 @@ const parametersSchema = z.object({
 
 const setUpLimitMs = 30_000;
 const readLimitMs = 5_000;
+const receiptPauseMs = 100;
 const transferGas = 21_000;
 const quantity = z.string().transform(BigInt);
 
@@ -250,16 +252,20 @@ class QuorumClient {
   }
 }
 
-/** Address of the contract that a transaction has made, from its receipt. */
+/**
+ * Address of the contract that a transaction has made, from its receipt. The node asked may have the block a little later
+ * than the one that told of it, and with clique lose it again for a while to a longer chain.
+ */
 async function contractOf(sent: Outcome, nodes: readonly NodeRpc[], what: string): Promise<string> {
   const node = nodes.find(({ endpoint }) => endpoint.ordinal === sent.endpoint);
-  const receipt = sent.ok ? await node?.call("eth_getTransactionReceipt", [sent.event], setUpLimitMs) : undefined;
-  const address = contractSchema.safeParse(receipt).data?.contractAddress;
-  if (address === undefined) {
-    const why = sent.ok ? "its receipt names no address" : sent.code;
-    throw new Error(`${what} could not be made within ${setUpLimitMs} ms: ${why}`);
+  const { remainingMs } = endsIn(setUpLimitMs);
+  while (sent.ok && remainingMs() > 0) {
+    const receipt = await node?.call("eth_getTransactionReceipt", [sent.event], remainingMs());
+    if (receipt !== null) return contractSchema.parse(receipt).contractAddress;
+    await sleep(receiptPauseMs);
   }
-  return address;
+  const why = sent.ok ? "its node has no receipt of it" : sent.code;
+  throw new Error(`${what} could not be made within ${setUpLimitMs} ms: ${why}`);
 }
 
 const contractSchema = z.object({ contractAddress: z.string() });

@@ -273,6 +273,13 @@ describe("contracts", () => {
     expect(await opened.readBack?.("0")).toBeNull();
   });
 
+  test("a contract is made though the node that is asked has its block later than the one that told of it", async () => {
+    chain.lateReceipts = 3;
+    const opened = await open(["contract_call"]);
+    expect(chain.lateReceipts).toBeLessThan(0);
+    expect(await mining(operate(opened, "contract_call"))).toMatchObject({ ok: true });
+  });
+
   test("a read fails where there is no such contract", async () => {
     const opened = await open(["contract_read"]);
     chain.answerCall = () => value("something");
