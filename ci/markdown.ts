@@ -13,41 +13,54 @@ const signs: Readonly<Record<ResourceChange["kind"], string>> = {
   delete: "❌ delete",
 };
 
+/** Stacks with one and the same change: an experiment's on several targets, mostly. */
+type Group = readonly [StackPreview, ...StackPreview[]];
+
 /**
- * A preview as the text of a pull request's comment or a job's summary. Details are left out, stack by stack from the
- * longest, until it fits. Nothing of the preview can leave its code span or fence, or mention anybody.
+ * A preview as the text of a pull request's comment or a job's summary. Stacks that change alike are told together.
+ * Details are left out, from the longest, until it fits. Nothing of the preview can leave its code span or fence, or
+ * mention anybody.
  */
 export function previewMarkdown(preview: Preview): string {
-  const detailed = new Set(preview.stacks);
+  const groups = alike(preview.stacks);
+  const detailed = new Set(groups);
   for (;;) {
-    const text = page(preview, detailed);
+    const text = page(preview, groups, detailed);
     if (text.length <= longestComment || detailed.size === 0) {
       return text.slice(0, longestComment);
     }
-    const [longest] = [...detailed].sort((left, right) => details(right).length - details(left).length);
-    detailed.delete(longest as StackPreview);
+    const [longest] = [...detailed].sort(([left], [right]) => details(right).length - details(left).length);
+    detailed.delete(longest as Group);
   }
 }
 
-function page(preview: Preview, detailed: ReadonlySet<StackPreview>): string {
+/** Objects do not count: some targets have no Ingress. */
+function alike(stacks: readonly StackPreview[]): Group[] {
+  const key = ({ experiment, source, error, changes, before, after }: StackPreview) => {
+    const asked = [before, after].map((footprint) => footprint && { ...footprint, objects: 0 });
+    return JSON.stringify([experiment, source, error, changes, asked]);
+  };
+  return [...Map.groupBy(stacks, key).values()] as unknown as Group[];
+}
+
+function page(preview: Preview, groups: readonly Group[], detailed: ReadonlySet<Group>): string {
   const parts = [
     commentMarker,
     "## What this changes",
     `${code(preview.base.slice(0, 10))} → ${code(preview.head.slice(0, 10))}`,
   ];
-  const risky = preview.stacks.flatMap((stack) =>
-    stack.changes.filter(losesState).map((change) => ({ stack: stack.stack, change })),
+  const risky = groups.flatMap((group) =>
+    group[0].changes.filter(losesState).map((change) => `> - ${names(group)}: ${describe(change)}`),
   );
   if (risky.length > 0) {
-    const list = risky.map(({ stack, change }) => `> - ${code(stack)}: ${describe(change)}`);
     parts.push(
-      ["> [!WARNING]", "> Resources that hold data or keys would be replaced or deleted:", ...list].join("\n"),
+      ["> [!WARNING]", "> Resources that hold data or keys would be replaced or deleted:", ...risky].join("\n"),
     );
   }
-  if (preview.stacks.length === 0) {
+  if (groups.length === 0) {
     parts.push("No stack changes.");
   }
-  parts.push(...preview.stacks.map((stack) => section(stack, detailed.has(stack))));
+  parts.push(...groups.map((group) => section(group, detailed.has(group))));
   if (preview.images.length > 0) {
     const list = preview.images.map(({ name, because }) => `- ${code(name)}: ${because.map(code).join(", ")}`);
     parts.push(["### Images that are built anew", "Pods that run them are rolled.", "", ...list].join("\n"));
@@ -58,9 +71,13 @@ function page(preview: Preview, detailed: ReadonlySet<StackPreview>): string {
   return `${parts.join("\n\n")}\n`;
 }
 
-function section(stack: StackPreview, detailed: boolean): string {
-  const head = `### ${code(stack.stack)}`;
-  const origin = `${code(stack.experiment)} on ${code(stack.target)}, ${stack.source === "engine" ? "asked of the cluster" : "from the recorded graphs, without a cluster"}`;
+const names = (group: Group) => group.map(({ stack }) => code(stack)).join(", ");
+
+function section(group: Group, detailed: boolean): string {
+  const [stack] = group;
+  const head = `### ${names(group)}`;
+  const targets = group.map(({ target }) => code(target)).join(", ");
+  const origin = `${code(stack.experiment)} on ${targets}, ${stack.source === "engine" ? "asked of the cluster" : "from the recorded graphs, without a cluster"}`;
   if (stack.error !== undefined) {
     return [head, origin, "**The preview failed:**", fence(stack.error)].join("\n\n");
   }
@@ -69,7 +86,7 @@ function section(stack: StackPreview, detailed: boolean): string {
       `| ${signs[change.kind]}${losesState(change) ? " ⚠️" : ""} | ${code(shortType(change.type))} | ${code(change.name)} | ${change.because.map(code).join(", ")} |`,
   );
   const table = ["| | resource | name | forced by |", "| --- | --- | --- | --- |", ...rows].join("\n");
-  const parts = [head, origin, counts(stack), table, totals(stack)];
+  const parts = [head, origin, counts(stack), table, totals(group)];
   parts.push(
     detailed ? details(stack) : "_Details left out: the comment would be too long; they are in the artifact._",
   );
@@ -86,7 +103,8 @@ function counts({ changes }: StackPreview): string {
     .join(", ");
 }
 
-function totals({ before, after, costPerHour }: StackPreview): string {
+function totals(group: Group): string {
+  const [{ before, after }] = group;
   const rows: (readonly [string, (footprint: Footprint) => string])[] = [
     ["Kubernetes objects", (footprint) => String(footprint.objects)],
     ["pods", (footprint) => String(footprint.pods)],
@@ -98,9 +116,11 @@ function totals({ before, after, costPerHour }: StackPreview): string {
     const [old, now] = [before, after].map((footprint) => (footprint === null ? "–" : show(footprint)));
     return `| ${name} | ${old} | ${old === now ? "" : "**"}${now}${old === now ? "" : "**"} |`;
   });
-  if (costPerHour !== undefined) {
-    const money = (value: number | null) => (value === null ? "–" : `$${value.toFixed(2)}`);
-    lines.push(`| estimated cost an hour | ${money(costPerHour.before)} | ${money(costPerHour.after)} |`);
+  const money = (value: number | null) => (value === null ? "–" : `$${value.toFixed(2)}`);
+  for (const { target, costPerHour } of group) {
+    if (costPerHour === undefined) continue;
+    const name = `estimated cost an hour, a cluster on ${code(target)} for it alone`;
+    lines.push(`| ${name} | ${money(costPerHour.before)} | ${money(costPerHour.after)} |`);
   }
   return ["| in all | before | after |", "| --- | ---: | ---: |", ...lines].join("\n");
 }

@@ -1,6 +1,8 @@
 import type { Preview, ResourceChange, StackPreview } from "../schema/preview.ts";
 import { previewVersion } from "../schema/preview.ts";
 import type { RenderedResource } from "../stacks/render.ts";
+import type { Asked } from "../targets/module.ts";
+import { needsOf } from "../targets/needs.ts";
 import { type ChangeSet, changedImages } from "./changes.ts";
 import { footprintOf } from "./footprint.ts";
 import { diffGraphs } from "./graph-diff.ts";
@@ -17,6 +19,8 @@ export interface StackChange {
   readonly after?: readonly RenderedResource[];
   /** What the engine says instead of the difference of the graphs. */
   readonly engine?: readonly ResourceChange[];
+  /** What it would cost an hour, where the target has a price. */
+  readonly costPerHour?: (asked: Asked) => number;
   /** Why there is nothing to compare. */
   readonly error?: string;
 }
@@ -35,7 +39,8 @@ export function previewOf(changes: ChangeSet, stacks: readonly StackChange[]): P
   };
 }
 
-function stackPreview({ stack, experiment, target, before, after, engine, error }: StackChange): StackPreview {
+function stackPreview(change: StackChange): StackPreview {
+  const { stack, experiment, target, before, after, engine, error, costPerHour } = change;
   const changes = error === undefined ? (engine ?? diffGraphs(before ?? [], after ?? [])) : [];
   return {
     stack,
@@ -46,5 +51,12 @@ function stackPreview({ stack, experiment, target, before, after, engine, error 
     changes: [...changes],
     before: before === undefined ? null : footprintOf(before),
     after: after === undefined ? null : footprintOf(after),
+    ...(costPerHour === undefined
+      ? {}
+      : { costPerHour: { before: costOf(before, costPerHour), after: costOf(after, costPerHour) } }),
   };
+}
+
+function costOf(graph: StackChange["before"], costPerHour: (asked: Asked) => number): number | null {
+  return graph === undefined ? null : costPerHour({ pods: needsOf(graph).pods, storage: footprintOf(graph).storage });
 }

@@ -1,4 +1,6 @@
-import type { ClusterSettings } from "./settings.ts";
+import { place } from "../targets/capacity.ts";
+import type { Asked } from "../targets/module.ts";
+import { type ClusterSettings, clusterSettingsSchema } from "./settings.ts";
 
 /**
  * List prices in US dollars, without tax, discounts and data transfer, from AWS's public price pages:
@@ -53,6 +55,32 @@ export function estimate({ instanceTypes, nodes, disk, ingressAccess }: ClusterS
     ...(ingressAccess.length > 0 ? [{ what: "load balancer", perHour: prices.loadBalancerPerHour }] : []),
     { what: `${nodes} disks of ${disk} GiB`, perHour: (nodes * disk * prices.gp3PerGibMonth) / hoursPerMonth },
   ];
+}
+
+/**
+ * What pods find on a node of the default type, m7i.xlarge: 4 cores and 16 GiB less what Amazon's node image reserves
+ * (80m of CPU, 255 MiB and 11 MiB for each of 58 pods, 100 MiB kept free) and what EKS runs on every node.
+ */
+const nodeRoom = { cpu: 3.7, memory: (16 * 1024 - 255 - 11 * 58 - 100 - 300) * 2 ** 20, pods: 54 };
+
+/**
+ * US dollars an hour of a cluster with default settings, made for one stack alone: as many nodes as its pods need, at
+ * least the default number, and its volumes.
+ */
+export function stackCost({ pods, storage }: Asked): number {
+  const settings = clusterSettingsSchema.parse({ region: prices.region, owner: "estimate", ttl: "1h" });
+  const nodes = Math.max(settings.nodes, nodesFor(pods));
+  const cluster = estimate({ ...settings, nodes }).reduce((sum, line) => sum + (line.perHour ?? 0), 0);
+  return cluster + ((storage / 2 ** 30) * prices.gp3PerGibMonth) / hoursPerMonth;
+}
+
+/** The least number of nodes that hold these pods; a pod that is larger than a node counts as one. */
+function nodesFor(pods: Asked["pods"]): number {
+  for (let count = 1; count < pods.length; count += 1) {
+    const nodes = Array.from({ length: count }, (_, index) => ({ name: String(index), ...nodeRoom }));
+    if (place(pods, nodes).unplaced.length === 0) return count;
+  }
+  return pods.length;
 }
 
 /** The estimate as one line for people. */

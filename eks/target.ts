@@ -3,6 +3,7 @@ import { EnvironmentError } from "../schema/errors.ts";
 import type { TargetProgram, TargetTraits } from "../targets/module.ts";
 import { clusterProvider } from "../targets/program-parts.ts";
 import { targetPulls } from "../targets/pulling.ts";
+import { stackCost } from "./cost.ts";
 
 const traits: TargetTraits = {
   name: "eks",
@@ -17,6 +18,7 @@ const traits: TargetTraits = {
 /** A cluster that the stack in this folder has made. */
 export const eksProgram: TargetProgram = {
   traits,
+  costPerHour: stackCost,
   create: async ({ context = "eks-orrery", images, options }) => ({
     ...traits,
     provider: clusterProvider(context),

@@ -4,6 +4,7 @@ import type { Check } from "../local/toolchain/doctor.ts";
 import type { Progress } from "../local/toolchain/progress.ts";
 import type { Problem } from "../schema/errors.ts";
 import type { Experiment } from "../schema/experiment.ts";
+import type { PodNeed } from "./capacity.ts";
 
 /** What leads the program and the commands to one cluster; kept in the stack's configuration. */
 export interface TargetSettings {
@@ -18,9 +19,18 @@ export interface TargetSettings {
 /** What is known of a target's clusters before there is one: everything but the connection and the images. */
 export type TargetTraits = Omit<ClusterTarget, "provider" | "images">;
 
+/** What a stack asks for when everything in it runs. */
+export interface Asked {
+  readonly pods: readonly PodNeed[];
+  /** Bytes of volumes. */
+  readonly storage: number;
+}
+
 /** A target as the Pulumi program sees it: `<target>/target.ts`. Builds and changes nothing, so that previews are fast. */
 export interface TargetProgram {
   readonly traits: TargetTraits;
+  /** US dollars an hour of a cluster for this stack alone, by a price table; absent where none is paid by the hour. */
+  readonly costPerHour?: (asked: Asked) => number;
   /**
    * The cluster the settings lead to, as a place to deploy.
    *
@@ -35,6 +45,8 @@ export interface Deployment {
   readonly experiment: Experiment;
   /** Names of the images it needs. */
   readonly images: readonly string[];
+  /** It has pages for people, reached through an Ingress. */
+  readonly hasPages: boolean;
 }
 
 /** What to do while something is prepared. */

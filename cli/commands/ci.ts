@@ -10,6 +10,7 @@ import { recordedChanges } from "../../ci/recorded.ts";
 import { EnvironmentError, InputError, RunFailure } from "../../schema/errors.ts";
 import { loadExperiment } from "../../schema/load.ts";
 import { previewSchema } from "../../schema/preview.ts";
+import { targetNames } from "../../targets/modules.ts";
 import { type CommonOptions, openStackOnly, type Session, targetCommand } from "../session.ts";
 import { projectFolder } from "../stack.ts";
 import { targetName } from "../targets.ts";
@@ -36,7 +37,9 @@ export function ciCommand(start: (options: CommonOptions) => Session): Command {
 
 function previewCommand(start: (options: CommonOptions) => Session): Command {
   return targetCommand("preview")
-    .description("compare every stack with the graphs recorded at the base commit; needs no cluster and no secret")
+    .description(
+      "compare every stack on every target, or the chosen one, with the graphs recorded at the base commit; needs no secret",
+    )
     .argument("[experiments...]", "experiment files; all of examples/ when none is named")
     .requiredOption("-b, --base <ref>", "branch, tag or commit the change goes to")
     .option("--engine", "ask Pulumi and the cluster of the chosen target instead")
@@ -46,7 +49,9 @@ function previewCommand(start: (options: CommonOptions) => Session): Command {
       const session = start(options);
       const experiments = files.length > 0 ? files.map(inProject) : await examples();
       const changes = await changesSince(projectFolder, options.base);
-      const recorded = await recordedChanges(projectFolder, changes, experiments);
+      const isOne = options.target !== undefined || options.context !== undefined || options.engine === true;
+      const targets = isOne ? [targetName(options)] : targetNames;
+      const recorded = await recordedChanges(projectFolder, changes, experiments, targets);
       const stacks = options.engine === true ? await askEngine(recorded, options, session) : recorded;
       const preview = previewOf(changes, stacks);
       const text = previewMarkdown(preview);
@@ -72,7 +77,7 @@ async function askEngine(
   for (const change of recorded.filter(({ after }) => after !== undefined)) {
     const file = join(projectFolder, change.experiment);
     const stack = await openStackOnly(file, await loadExperiment(file), options, session);
-    const place = { ...change, stack: stack.name, target: targetName(options) };
+    const place = { ...change, stack: stack.name };
     try {
       const { events } = await stack.preview(session.signals.children);
       asked.push({ ...place, engine: engineChanges(events) });

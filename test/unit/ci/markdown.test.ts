@@ -16,6 +16,17 @@ test("a preview reads as recorded", async () => {
   await expect(previewMarkdown(preview)).toMatchFileSnapshot("preview.golden.md");
 });
 
+test("targets on which a stack changes alike are told together, each with its cost", () => {
+  const local = stackWith(changeWith());
+  const other = (target: string) => ({ ...local, stack: `kv-${target}`, target });
+  const priced = { ...other("eks"), costPerHour: { before: 0.7, after: 0.9 } };
+  const text = previewMarkdown(previewOf(local, other("kind"), priced, { ...other("context"), changes: [] }));
+  expect(text).toContain("### `kv-local`, `kv-kind`, `kv-eks`\n");
+  expect(text).toContain("### `kv-context`\n");
+  expect(text.match(/<details>/g)).toHaveLength(2);
+  expect(text).toMatch(/\| estimated cost an hour, a cluster on `eks` for it alone \| \$0\.70 \| \$0\.90 \|/);
+});
+
 test("what a pull request writes cannot leave its place in the comment", () => {
   const fence = "```";
   const text = previewMarkdown(

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { changesSince } from "../../../ci/changes.ts";
 import { previewOf } from "../../../ci/preview.ts";
-import { recordedChanges, recordedGraph, recordGraph } from "../../../ci/recorded.ts";
+import { recordedChanges, recordedDifferences, recordedGraph, recordGraph } from "../../../ci/recorded.ts";
 import { EnvironmentError } from "../../../schema/errors.ts";
 import { loadExperiment } from "../../../schema/load.ts";
 
@@ -22,9 +22,9 @@ async function edit(replace: (text: string) => string): Promise<void> {
   await writeFile(file, replace(await readFile(file, "utf8")));
 }
 
-const preview = async (files = [example]) => {
+const preview = async (files = [example], targets = ["local"]) => {
   const changes = await changesSince(project, "main");
-  return previewOf(changes, await recordedChanges(project, changes, files));
+  return previewOf(changes, await recordedChanges(project, changes, files, targets));
 };
 
 beforeEach(async () => {
@@ -34,6 +34,7 @@ beforeEach(async () => {
   await cp(example, join(project, example));
   const { experiment } = await loadExperiment(join(project, example));
   await writeFile(join(project, recordedGraph(example)), await recordGraph(experiment));
+  await cp(recordedDifferences(example, "eks"), join(project, recordedDifferences(example, "eks")));
   git("init", "--quiet", "--initial-branch", "main");
   git("add", "--all");
   git("commit", "--quiet", "--message", "base");
@@ -50,6 +51,29 @@ test("a change of the experiment shows as a change of its stack, and its totals"
   const replaced = stacks[0]?.changes.filter(({ kind }) => kind === "replace") ?? [];
   expect(replaced.some(({ type, stateful }) => type === "kubernetes:apps/v1:StatefulSet" && stateful)).toBe(true);
   expect((stacks[0]?.after?.storage ?? 0) - (stacks[0]?.before?.storage ?? 0)).toBe(3 * 2 ** 30);
+});
+
+test("on other targets the same change shows with what the target declares, and what it costs there", async () => {
+  await edit((text) => text.replace("storage: 1Gi", "storage: 100Gi"));
+  git("commit", "--quiet", "--all", "--message", "bigger");
+  const { stacks } = await preview([example], ["local", "eks"]);
+  expect(stacks.map(({ stack, target }) => [stack, target])).toEqual([
+    ["kv-local", "local"],
+    ["kv-eks", "eks"],
+  ]);
+  const [local, eks] = stacks;
+  expect(eks?.changes.map(({ kind, type }) => `${kind} ${type}`)).toEqual(
+    local?.changes.map(({ kind, type }) => `${kind} ${type}`),
+  );
+  expect(eks?.changes.find(({ type }) => type.endsWith(":StatefulSet"))?.diff).toMatch(/^ +storageClassName: gp3$/m);
+  expect(local?.costPerHour).toBeUndefined();
+  const { before, after } = eks?.costPerHour ?? {};
+  expect((after ?? 0) - (before ?? 0)).toBeCloseTo((3 * 99 * 0.08) / 730, 6); // three volumes by eks/cost.ts
+});
+
+test("what changes nothing changes nothing on any target", async () => {
+  const targets = ["local", "eks"];
+  expect(await preview([example], targets)).toMatchObject({ stacks: [], unchanged: ["kv-local", "kv-eks"] });
 });
 
 test("what changes nothing is listed as unchanged", async () => {

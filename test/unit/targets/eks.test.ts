@@ -2,7 +2,7 @@ import { Provider } from "@pulumi/aws/provider.js";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { EksCluster } from "../../../eks/cluster.ts";
-import { describeCost, estimate } from "../../../eks/cost.ts";
+import { describeCost, estimate, stackCost } from "../../../eks/cost.ts";
 import { PublishedImages } from "../../../eks/images.ts";
 import { ingressClass } from "../../../eks/ingress.ts";
 import { EksNetwork } from "../../../eks/network.ts";
@@ -246,6 +246,17 @@ describe("the estimate", () => {
     expect(describeCost({ ...settings, nodes: 3, disk: 73 })).toMatch(
       /^estimate: \$0\.77 an hour .*us-east-1, 2025-06/,
     );
+  });
+
+  test("for one stack has as many nodes as its pods need, and its volumes", () => {
+    const pods = (count: number, cpu: number) =>
+      Array.from({ length: count }, () => ({ workload: "Job x", cpu, memory: 2 ** 30, volumes: [] }));
+    const perHour = (nodes: number) => estimate({ ...settings, instanceTypes: ["m7i.xlarge"], nodes, disk: 50 });
+    const sum = (nodes: number) => perHour(nodes).reduce((all, line) => all + (line.perHour ?? 0), 0);
+    expect(stackCost({ pods: [], storage: 0 })).toBeCloseTo(sum(3), 9);
+    expect(stackCost({ pods: pods(8, 2), storage: 0 })).toBeCloseTo(sum(8), 9); // one of 2 cores on each of 3.7
+    expect(stackCost({ pods: pods(4, 64), storage: 0 })).toBeCloseTo(sum(4), 9);
+    expect(stackCost({ pods: [], storage: 730 * 2 ** 30 }) - sum(3)).toBeCloseTo(0.08, 9);
   });
 
   test("says which price it does not know", () => {
