@@ -1,5 +1,5 @@
 import type { TargetConnection } from "../components/cluster-target.ts";
-import { imagesOf } from "../components/images.ts";
+import { hasPages, imagesOf } from "../components/images.ts";
 import { OrreryHome } from "../local/toolchain/home.ts";
 import { type PulumiEnvironment, pulumiEnvironment } from "../local/toolchain/pulumi.ts";
 import { pulumiTools, resolveTools } from "../local/toolchain/toolchain.ts";
@@ -122,7 +122,7 @@ export async function prepareTarget(
   const { console, signal } = preparing;
   const ready = await module.prepare(
     settings,
-    { experiment, images: imagesOf(experiment, targetPulls(name)) },
+    { experiment, images: imagesOf(experiment, targetPulls(name)), hasPages: hasPages(experiment) },
     { progress: console.progress, signal },
   );
   const pulumi = await preparePulumi(preparing);

@@ -1,6 +1,11 @@
 import type { Experiment } from "../schema/experiment.ts";
 import { systemOf } from "../schema/systems/index.ts";
 
+/** Whether an experiment has pages for people, which an Ingress leads to where the cluster has a class for it. */
+export function hasPages(experiment: Experiment): boolean {
+  return experiment.observe.ingress !== undefined || imagesOf(experiment, false).includes("racecourse");
+}
+
 /**
  * Names of the images the pods of an experiment run, as images/table.ts has them; no two are the same.
  *

@@ -241,6 +241,16 @@ export const images = {
       { kind: "npm-project", project: "images/ganache", except: ["ganache/dist/web"], to: "app/node_modules" },
     ],
   },
+  ingress: {
+    description: "serves Ingress objects of kind clusters: Caddy and a controller beside it",
+    buildFile: "ingress.Containerfile",
+    base: "base",
+    internal: true,
+    parts: [
+      { kind: "distribution", packages: ["caddy"], to: "root" },
+      { kind: "tool", program: "ingress-controller", to: "ingress-controller" },
+    ],
+  },
   "kind-parts": {
     description: "control plane, DNS, network and storage of kind-node, in one image",
     upstream: "the images that registry.k8s.io/kube-apiserver:v1.34.4 and its like are",

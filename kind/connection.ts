@@ -10,6 +10,7 @@ import type { Preparing, TargetModule } from "../targets/module.ts";
 import { createCluster, exportKubeconfig, type KindContext, kindState, loadImages } from "./cluster.ts";
 import { dockerInfo } from "./docker.ts";
 import { kindPreflight } from "./doctor.ts";
+import { ensureIngress } from "./ingress.ts";
 import { prepareNodeImage } from "./node-image.ts";
 import { contextOf, type KindOptions, kindOptionsOf, kindProblems } from "./options.ts";
 import { kindKubeconfig } from "./paths.ts";
@@ -28,16 +29,19 @@ export const kindModule: TargetModule = {
       () => undefined,
     );
   },
-  prepare: async (settings, { images: names }, preparing) => {
+  prepare: async (settings, { images: names, hasPages }, preparing) => {
     const options = kindOptionsOf(settings);
-    const wanted = namesToBuild(settings, names);
+    const wanted = namesToBuild(settings, hasPages ? [...names, "ingress"] : names);
     toolsIn(wanted); // an image that cannot be had is found out before anything is started
     const docker = await dockerInfo({ signal: preparing.signal });
     const { context, entries } = await kindContext(preparing);
     const made = await runningCluster(context, options);
     const connection = connectionOf(context.home, options.cluster);
-    const server = await serverVersion(kubeConfigOf(connection));
+    const config = kubeConfigOf(connection);
+    const server = await serverVersion(config);
     const built = await bringImages(context, options.cluster, wanted);
+    const ingress = settings.images.ingress ?? built.images.find((image) => image.name === "ingress")?.reference;
+    if (hasPages && ingress !== undefined) await ensureIngress(config, ingress, context);
     const tools = [...entries, ...made, ...built.tools].map((entry) => [
       entry.name,
       `${entry.version} (${entry.source})`,

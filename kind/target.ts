@@ -5,12 +5,14 @@ import { EnvironmentError } from "../schema/errors.ts";
 import type { TargetProgram, TargetTraits } from "../targets/module.ts";
 import { builtImages, clusterProvider } from "../targets/program-parts.ts";
 import { targetPulls } from "../targets/pulling.ts";
+import { ingressClass } from "./ingress-class.ts";
 import { contextOf, kindOptionsOf } from "./options.ts";
 import { kindKubeconfig } from "./paths.ts";
 
 const traits: TargetTraits = {
   name: "kind",
   exposure: "proxy",
+  ingressClass,
   storageClass: "standard",
   serviceCidr: "10.96.0.0/16",
   apiServerCidr: "0.0.0.0/0", // Docker picks the nodes' network; the ports in the policies still hold

@@ -349,6 +349,15 @@ export const tools = {
     programs: ["docker-registry"],
     packages: { debian: ["docker-registry"], fedora: ["docker-distribution"] },
   },
+  /** For tests: Docker Engine where the machine has none of its own. */
+  "docker-engine": {
+    version: "distribution",
+    linuxOnly: true,
+    onDemand: true,
+    programs: ["docker", "dockerd", "docker-proxy"],
+    neverFromPath: true,
+    packages: { debian: ["docker.io"], fedora: ["moby-engine"] },
+  },
   caddy: {
     version: "distribution",
     linuxOnly: true,

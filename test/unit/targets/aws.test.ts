@@ -15,7 +15,7 @@ const { experiment } = await loadExperiment("examples/kv.yaml");
 const images = { kv: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/orrery/kv@sha256:0", driver: "x@sha256:1" };
 const settings: TargetSettings = { context: "eks-orrery", images, options: { region: "eu-west-1" } };
 const preparing = { progress: silentProgress, signal: new AbortController().signal };
-const deployment = { experiment, images: ["kv", "driver"] };
+const deployment = { experiment, images: ["kv", "driver"], hasPages: false };
 
 let folder: string;
 const path = process.env.PATH;

@@ -20,7 +20,7 @@ const read = async (tool: string) =>
 const recorded = { minikube: await read("minikube"), docker: await read("docker") };
 const { experiment } = await loadExperiment("examples/kv.yaml");
 const named: TargetSettings = { context: "orrery", images: { kv: "a/kv:1", driver: "a/driver:1" }, options: {} };
-const deployment = { experiment, images: ["kv", "driver"] };
+const deployment = { experiment, images: ["kv", "driver"], hasPages: false };
 const preparing = { progress: silentProgress, signal: new AbortController().signal };
 
 const answer = (tool: "minikube" | "docker", name: string): Answer => {
