@@ -62,7 +62,7 @@ describe("one clear error before anything", () => {
     const calls = await fakeAws("identity", "cluster-active");
     const attempt = eksModule.prepare({ ...settings, images: {} }, deployment, preparing);
     await expect(attempt).rejects.toThrow(/images of this machine: kv, driver.*--image kv=<reference>/s);
-    const pulled = { experiment, images: ["goquorum", "tessera", "driver"] };
+    const pulled = { experiment, images: ["goquorum", "tessera", "driver"], hasPages: false };
     const named = eksModule.prepare({ ...settings, images: {} }, pulled, preparing);
     await expect(named).rejects.toThrow(/images of this machine: driver\.$/m);
     expect(await calls()).toEqual([]);
