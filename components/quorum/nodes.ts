@@ -1,5 +1,4 @@
 import * as k8s from "@pulumi/kubernetes";
-import type * as pulumi from "@pulumi/pulumi";
 import {
   claimSpec,
   httpProbes,
@@ -8,6 +7,7 @@ import {
   restrictedPod,
   spreadOverNodes,
 } from "../kubernetes/pod.ts";
+import { createClaim, type OwnClaim } from "./claims.ts";
 import { managerContainers, managerInitContainers, managerOf, managerPath, managerVolumes } from "./managers.ts";
 import { ports, type QuorumMember } from "./plan.ts";
 import {
@@ -46,7 +46,6 @@ function createSet(scope: Scope, group: Group, parts: NodeParts, only?: QuorumMe
   const { name, args, plan, parent } = scope;
   // Sets of one node each: no pod may fit the selector of two.
   const own = only === undefined ? {} : { "orrery.dev/ordinal": String(only.ordinal) };
-  const claim = claimOf(scope);
   return new k8s.apps.v1.StatefulSet(
     only === undefined ? `${name}-nodes` : `${name}-node-${only.ordinal}`,
     {
@@ -62,45 +61,20 @@ function createSet(scope: Scope, group: Group, parts: NodeParts, only?: QuorumMe
         selector: { matchLabels: { ...group.selector, ...own } },
         template: {
           metadata: { labels: { ...group.labels, ...own } },
-          spec: podSpec(scope, group, parts, only === undefined ? undefined : createClaim(scope, group, claim, only)),
+          spec: podSpec(scope, group, parts, only === undefined ? undefined : createClaim(scope, group, only)),
         },
         ...(only === undefined
           ? {
               persistentVolumeClaimRetentionPolicy: { whenDeleted: "Delete", whenScaled: "Retain" },
-              volumeClaimTemplates: [{ metadata: { name: "data" }, spec: claim }],
+              volumeClaimTemplates: [
+                { metadata: { name: "data" }, spec: claimSpec(plan.storage, args.target.storageClass) },
+              ],
             }
           : {}),
       },
     },
     { parent },
   );
-}
-
-type ClaimSpec = k8s.types.input.core.v1.PersistentVolumeClaimSpec;
-
-function claimOf({ args, plan }: Scope): ClaimSpec {
-  return claimSpec(plan.storage, args.target.storageClass);
-}
-
-/** A node and the claim of its volume, by the seed document's name. The volume itself is the cluster's to provide. */
-interface OwnClaim {
-  readonly ordinal: number;
-  readonly name: pulumi.Output<string>;
-}
-
-function createClaim(
-  { name, args, parent }: Scope,
-  { labels }: Group,
-  spec: ClaimSpec,
-  member: QuorumMember,
-): OwnClaim {
-  const { ordinal } = member;
-  const claim = new k8s.core.v1.PersistentVolumeClaim(
-    `${name}-claim-${ordinal}`,
-    { metadata: { name: `node-${ordinal + 1}-pv-claim`, namespace: args.namespace.created, labels }, spec },
-    { parent },
-  );
-  return { ordinal, name: claim.metadata.name };
 }
 
 function podSpec(

@@ -90,6 +90,31 @@ const network = z
       description:
         "One StatefulSet of all nodes, or, as the seed document has it, one with its own claim for each node.",
     }),
+    volumes: z
+      .strictObject({
+        path: z
+          .string()
+          .regex(/^(\/[A-Za-z0-9._-]+)+$/, {
+            error: (issue) => `${JSON.stringify(issue.input)} is no folder; write an absolute path`,
+          })
+          .meta({
+            description: "Node n has the folder qdata_<n> below it, from 1, which must be there.",
+            examples: ["/data"],
+          }),
+        hosts: z
+          .array(z.string().regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/))
+          .min(1)
+          .max(maxSets)
+          .meta({
+            description: "Kubernetes nodes the folders are on; node n's is on the n-th, in turn.",
+            examples: [["minikube"]],
+          }),
+      })
+      .optional()
+      .meta({
+        description:
+          "Volumes of the network's own instead of the cluster's storage, with layout: set-per-node: a folder for each node, which is kept.",
+      }),
     storage: sizeSchema({ min: "64Mi", max: "1Ti" })
       .prefault("1Gi")
       .meta({ description: "Volume of each node.", unit: "size", examples: ["1Gi"] }),
@@ -181,6 +206,7 @@ export const quorum = defineSystem({
   problems: (section, operations) => [
     ...combinationProblems(section),
     ...managerProblems(section),
+    ...volumeProblems(section),
     ...chainProblems(section),
     ...sizeProblems(section),
     ...addressProblems(section),
@@ -221,6 +247,17 @@ function chainProblems({ client, chainId }: Network): Problem[] {
       path: "network.chainId",
       rule: "goquorum takes every transaction that is signed for chain 1 for a private one.",
       fix: "Write another number than 1, or client: geth with consensus: clique.",
+    },
+  ];
+}
+
+function volumeProblems({ layout, volumes }: Network): Problem[] {
+  if (volumes === undefined || layout === "set-per-node") return [];
+  return [
+    {
+      path: "network.volumes",
+      rule: "one StatefulSet of all nodes has claims of the cluster's storage only.",
+      fix: "Write layout: set-per-node, or leave it out.",
     },
   ];
 }

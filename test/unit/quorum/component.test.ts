@@ -127,6 +127,23 @@ describe("the graph of a quorum network", () => {
     expect(dataOf(graph, "network")["network.json"]).toContain('"host": "node-set-2-0.quorum.');
   });
 
+  test("a set per node may have a volume of its own too: a folder of a host that outlives it, and its claim's alone", async () => {
+    const volumes = { path: "/data", hosts: ["one", "two"] };
+    const graph = await graphOf({ layout: "set-per-node", nodes: 3, volumes });
+    const made = [0, 1, 2].map((ordinal) => inputsOf(graph, `network-volume-${ordinal}`) as unknown as Volume);
+    expect(made.map(({ spec }) => spec.local.path)).toEqual(["/data/qdata_1", "/data/qdata_2", "/data/qdata_3"]);
+    const hosts = made.map(({ spec }) => spec.nodeAffinity.required.nodeSelectorTerms[0]?.matchExpressions[0]?.values);
+    expect(hosts).toEqual([["one"], ["two"], ["one"]]);
+    expect(made.map(({ spec }) => spec.persistentVolumeReclaimPolicy)).toEqual(["Retain", "Retain", "Retain"]);
+    expect(new Set(made.map(({ metadata }) => metadata.name)).size).toBe(3);
+    for (const [ordinal, { metadata, spec }] of made.entries()) {
+      expect(inputsOf(graph, `network-claim-${ordinal}`).spec).toMatchObject({
+        volumeName: metadata.name,
+        storageClassName: spec.storageClassName,
+      });
+    }
+  });
+
   describe("where images can be pulled", () => {
     const pulling = (changes: Partial<QuorumSection>) => {
       const capabilities = { enforcesNetworkPolicy: false, movableVolumes: false, pullsImages: true };
@@ -194,6 +211,22 @@ describe("the graph of a quorum network", () => {
     }
   });
 });
+
+interface Volume {
+  readonly metadata: { readonly name: string };
+  readonly spec: {
+    readonly storageClassName: string;
+    readonly persistentVolumeReclaimPolicy: string;
+    readonly local: { readonly path: string };
+    readonly nodeAffinity: {
+      readonly required: {
+        readonly nodeSelectorTerms: readonly {
+          readonly matchExpressions: readonly { readonly values: readonly string[] }[];
+        }[];
+      };
+    };
+  };
+}
 
 interface NodeSet {
   readonly metadata: { readonly name: string };

@@ -148,6 +148,14 @@ describe("what no network can be", () => {
     expect(problems(written)).toEqual(expected);
   });
 
+  test("volumes of its own without a set per node", () => {
+    const volumes = { path: "/data", hosts: ["minikube"] };
+    expect(problems({ volumes, layout: "set-per-node" })).toEqual([]);
+    expect(problems({ volumes })).toEqual([
+      "network.volumes: one StatefulSet of all nodes has claims of the cluster's storage only.",
+    ]);
+  });
+
   test("has private transactions in its load but no manager for them", () => {
     expect(problems({}, ["private_transfer"])).toEqual([
       "workload.operations.private_transfer: the network carries no private transactions.",
