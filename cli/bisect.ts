@@ -5,8 +5,9 @@ import { readRunRecord } from "../analysis/compare/runs.ts";
 import { OrreryHome } from "../local/toolchain/home.ts";
 import type { RunRecord } from "../schema/comparison.ts";
 import type { LoadedExperiment } from "../schema/load.ts";
+import { openStack } from "./open-stack.ts";
 import { carryOut, newRunId } from "./run.ts";
-import { type CommonOptions, openStack, readExperiment, type Session } from "./session.ts";
+import { type CommonOptions, readExperiment, type Session } from "./session.ts";
 import { type ExperimentStack, projectPath } from "./stack.ts";
 
 /** Too many runs were invalid to compare anything. */

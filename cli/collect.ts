@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { KubeConfig } from "@kubernetes/client-node";
 import type { z } from "zod";
@@ -7,7 +7,7 @@ import type { TargetConnection } from "../components/cluster-target.ts";
 import { conductorKey, runToken } from "../components/kubernetes/identity.ts";
 import { namespaceOf } from "../components/simulation.ts";
 import { conductorName, conductorPort } from "../components/workload/conductor.ts";
-import { InputError, RunFailure } from "../schema/errors.ts";
+import { RunFailure } from "../schema/errors.ts";
 import {
   fileListSchema,
   type RunSpec,
@@ -109,48 +109,4 @@ function parse<Schema extends z.ZodType>(schema: Schema, body: Buffer, what: str
     throw new RunFailure(`the conductor's ${what} is not as agreed: ${result.error.message}`);
   }
   return result.data;
-}
-
-/** Folders of the runs of an experiment, oldest first. */
-export async function runFolders(results: string, experiment: string): Promise<string[]> {
-  const folder = join(results, experiment);
-  const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
-  return entries
-    .filter((entry) => entry.isDirectory() && !entry.name.endsWith(".incomplete"))
-    .map((entry) => join(folder, entry.name))
-    .sort();
-}
-
-/** Names of the experiments that have results. */
-export async function experimentNames(results: string): Promise<string[]> {
-  const entries = await readdir(results, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
-  return entries
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => entry.name)
-    .sort();
-}
-
-/**
- * The folder of a run.
- *
- * @param argument `<experiment>/<run-id>`, or `<experiment>` for its newest run
- * @throws InputError when there is none
- */
-export async function findRun(results: string, argument: string): Promise<string> {
-  const [experiment = "", run] = argument.replace(/\/$/, "").split("/").slice(-2);
-  const single = !argument.includes("/");
-  const folders = await runFolders(results, single ? argument : experiment);
-  const found = single ? folders.at(-1) : folders.find((folder) => folder.endsWith(`/${run}`));
-  if (found === undefined) {
-    throw new InputError([
-      { path: argument, rule: `there is no such run in ${results}.`, fix: "`orrery results` lists them." },
-    ]);
-  }
-  return found;
 }

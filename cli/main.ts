@@ -1,27 +1,6 @@
 import { Command, CommanderError } from "commander";
+import manifest from "../package.json" with { type: "json" };
 import { EnvironmentError, exitCodes, InputError, RunFailure } from "../schema/errors.ts";
-import { baselineCommand } from "./commands/baseline.ts";
-import { bisectCommand } from "./commands/bisect.ts";
-import { ciCommand } from "./commands/ci.ts";
-import { compareCommand } from "./commands/compare.ts";
-import { crdCommand } from "./commands/crd.ts";
-import { destroyCommand } from "./commands/destroy.ts";
-import { doctorCommand } from "./commands/doctor.ts";
-import { envCommand } from "./commands/env.ts";
-import { imagesCommand } from "./commands/images.ts";
-import { initCommand } from "./commands/init.ts";
-import { kindCommand } from "./commands/kind.ts";
-import { localCommand } from "./commands/local.ts";
-import { openCommand } from "./commands/open.ts";
-import { previewCommand } from "./commands/preview.ts";
-import { renderCommand } from "./commands/render.ts";
-import { reportCommand } from "./commands/report.ts";
-import { resultsCommand } from "./commands/results.ts";
-import { runCommand } from "./commands/run.ts";
-import { sqlCommand } from "./commands/sql.ts";
-import { statusCommand } from "./commands/status.ts";
-import { upCommand } from "./commands/up.ts";
-import { watchCommand } from "./commands/watch.ts";
 import { Interrupted, interruptSignals } from "./interrupt.ts";
 import { type CommonOptions, openSession } from "./session.ts";
 
@@ -32,34 +11,38 @@ const program = new Command("orrery")
   .description(
     "Describe a peer-to-peer network, its load and its faults in one file; run it on Kubernetes; get a verdict.",
   )
+  .version(manifest.version)
   .exitOverride()
   .showSuggestionAfterError();
 
-for (const command of [
-  runCommand(start),
-  sqlCommand(start),
-  upCommand(start),
-  statusCommand(start),
-  previewCommand(start),
-  destroyCommand(start),
-  renderCommand(start),
-  resultsCommand(start),
-  reportCommand(start),
-  compareCommand(start),
-  baselineCommand(start),
-  bisectCommand(start),
-  watchCommand(start),
-  openCommand(start),
-  localCommand(start),
-  kindCommand(start),
-  imagesCommand(start),
-  doctorCommand(start),
-  initCommand(start),
-  envCommand(start),
-  ciCommand(start),
-  crdCommand(start),
-]) {
-  program.addCommand(inheritSettings(command));
+/** The verbs, in the order they are told to people. Each is loaded when it is called, all for the help of the whole. */
+const verbs: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import("./commands/run.ts")).runCommand(start),
+  sql: async () => (await import("./commands/sql.ts")).sqlCommand(start),
+  up: async () => (await import("./commands/up.ts")).upCommand(start),
+  status: async () => (await import("./commands/status.ts")).statusCommand(start),
+  preview: async () => (await import("./commands/preview.ts")).previewCommand(start),
+  destroy: async () => (await import("./commands/destroy.ts")).destroyCommand(start),
+  render: async () => (await import("./commands/render.ts")).renderCommand(start),
+  results: async () => (await import("./commands/results.ts")).resultsCommand(start),
+  report: async () => (await import("./commands/report.ts")).reportCommand(start),
+  compare: async () => (await import("./commands/compare.ts")).compareCommand(start),
+  baseline: async () => (await import("./commands/baseline.ts")).baselineCommand(start),
+  bisect: async () => (await import("./commands/bisect.ts")).bisectCommand(start),
+  watch: async () => (await import("./commands/watch.ts")).watchCommand(start),
+  open: async () => (await import("./commands/open.ts")).openCommand(start),
+  local: async () => (await import("./commands/local.ts")).localCommand(start),
+  kind: async () => (await import("./commands/kind.ts")).kindCommand(start),
+  images: async () => (await import("./commands/images.ts")).imagesCommand(start),
+  doctor: async () => (await import("./commands/doctor.ts")).doctorCommand(start),
+  init: async () => (await import("./commands/init.ts")).initCommand(start),
+  env: async () => (await import("./commands/env.ts")).envCommand(start),
+  ci: async () => (await import("./commands/ci.ts")).ciCommand(start),
+  crd: async () => (await import("./commands/crd.ts")).crdCommand(start),
+};
+const called = Object.entries(verbs).filter(([name]) => name === process.argv[2]);
+for (const [, load] of called.length > 0 ? called : Object.entries(verbs)) {
+  program.addCommand(inheritSettings(await load()));
 }
 
 /** Sub-commands throw instead of ending the process, so that every exit code is decided in one place. */

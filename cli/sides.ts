@@ -5,7 +5,7 @@ import type { Side } from "../analysis/compare/compare.ts";
 import { type ReadRun, readRunRecord } from "../analysis/compare/runs.ts";
 import type { Comparison } from "../schema/comparison.ts";
 import { InputError } from "../schema/errors.ts";
-import { experimentNames } from "./collect.ts";
+import { experimentNames } from "./run-folders.ts";
 
 /** Where runs and baselines are looked for. */
 export interface Places {

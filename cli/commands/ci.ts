@@ -11,7 +11,8 @@ import { EnvironmentError, InputError, RunFailure } from "../../schema/errors.ts
 import { loadExperiment } from "../../schema/load.ts";
 import { previewSchema } from "../../schema/preview.ts";
 import { targetNames } from "../../targets/modules.ts";
-import { type CommonOptions, openStackOnly, type Session, targetCommand } from "../session.ts";
+import { openStackOnly } from "../open-stack.ts";
+import { type CommonOptions, type Session, targetCommand } from "../session.ts";
 import { projectFolder } from "../stack.ts";
 import { targetName } from "../targets.ts";
 

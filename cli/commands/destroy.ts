@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { type CommonOptions, findStack, type Session, targetCommand } from "../session.ts";
+import { findStack } from "../open-stack.ts";
+import { type CommonOptions, type Session, targetCommand } from "../session.ts";
 
 interface DestroyOptions extends CommonOptions {
   readonly remove?: boolean;

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { type CommonOptions, openStackOnly, readExperiment, type Session, targetCommand } from "../session.ts";
+import { openStackOnly } from "../open-stack.ts";
+import { type CommonOptions, readExperiment, type Session, targetCommand } from "../session.ts";
 
 /** `orrery init <experiment>`: make the stack and its root secret, for work with plain pulumi. */
 export function initCommand(start: (options: CommonOptions) => Session): Command {

@@ -6,10 +6,10 @@ import { racecourseName, racecoursePort } from "../../components/quorum/racecour
 import { EnvironmentError, InputError } from "../../schema/errors.ts";
 import { openInBrowser } from "../browser.ts";
 import { coreApi, kubeConfigOf } from "../cluster-client.ts";
-import { findRun } from "../collect.ts";
 import { forwardPort, type PodPort } from "../forward.ts";
 import { ingressAddress } from "../ingress-address.ts";
 import { judge } from "../run.ts";
+import { findRun } from "../run-folders.ts";
 import { type CommonOptions, type Session, targetCommand } from "../session.ts";
 import { chooseTarget, existingConnection } from "../targets.ts";
 

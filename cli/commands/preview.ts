@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { sampleGraph } from "../../stacks/sample.ts";
 import { targetTraits } from "../../targets/programs.ts";
+import { openStackOnly } from "../open-stack.ts";
 import { planText } from "../plan.ts";
-import { type CommonOptions, openStackOnly, readExperiment, type Session, targetCommand } from "../session.ts";
+import { type CommonOptions, readExperiment, type Session, targetCommand } from "../session.ts";
 import { chooseTarget } from "../targets.ts";
 
 /** `orrery preview <experiment>`: what `up` would change; without a cluster, what it would make. */

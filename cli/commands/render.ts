@@ -8,7 +8,8 @@ import type { RenderedResource } from "../../stacks/render.ts";
 import { sampleGraph } from "../../stacks/sample.ts";
 import { targetNames } from "../../targets/modules.ts";
 import { targetTraits } from "../../targets/programs.ts";
-import { type CommonOptions, readExperiment, type Session, stackName } from "../session.ts";
+import { stackName } from "../open-stack.ts";
+import { type CommonOptions, readExperiment, type Session } from "../session.ts";
 import { projectPath } from "../stack.ts";
 import { targetName } from "../targets.ts";
 

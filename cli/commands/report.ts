@@ -6,8 +6,8 @@ import type { NamedOverlay } from "../../analysis/report/figures.ts";
 import { overlayOfRuns, type ReportFormat, reportFiles, writeIndex } from "../../analysis/report.ts";
 import { InputError } from "../../schema/errors.ts";
 import { openInBrowser } from "../browser.ts";
-import { findRun, runFolders } from "../collect.ts";
 import { announce, judge } from "../run.ts";
+import { findRun, runFolders } from "../run-folders.ts";
 import type { CommonOptions, Session } from "../session.ts";
 
 interface ReportOptions extends CommonOptions {

@@ -2,7 +2,7 @@ import { basename, join, resolve } from "node:path";
 import { Command } from "commander";
 import { readSummary } from "../../analysis/report.ts";
 import type { Summary } from "../../schema/summary.ts";
-import { experimentNames, runFolders } from "../collect.ts";
+import { experimentNames, runFolders } from "../run-folders.ts";
 import type { CommonOptions, Session } from "../session.ts";
 
 interface ResultsOptions extends CommonOptions {

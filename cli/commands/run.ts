@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { openStack } from "../open-stack.ts";
 import { announce, carryOut, newRunId, verdictExitCodes } from "../run.ts";
-import { type CommonOptions, openStack, readExperiment, type Session, targetCommand } from "../session.ts";
+import { type CommonOptions, readExperiment, type Session, targetCommand } from "../session.ts";
 
 interface RunOptions extends CommonOptions {
   readonly results: string;

@@ -4,7 +4,7 @@ import { sqlTables } from "../../analysis/sql/columns.ts";
 import type { ResultsDatabase, SqlResult } from "../../analysis/sql/database.ts";
 import { namedQueries, type QueryName } from "../../analysis/sql/queries.ts";
 import { InputError } from "../../schema/errors.ts";
-import { findRun } from "../collect.ts";
+import { findRun } from "../run-folders.ts";
 import type { CommonOptions, Session } from "../session.ts";
 
 interface SqlOptions extends CommonOptions {

@@ -5,7 +5,8 @@ import type { Endpoint } from "../../schema/run.ts";
 import { endpointSchema } from "../../schema/run.ts";
 import { coreApi, kubeConfigOf } from "../cluster-client.ts";
 import { memberStatuses, statusText } from "../member-status.ts";
-import { type CommonOptions, findStack, type Session, targetCommand } from "../session.ts";
+import { findStack } from "../open-stack.ts";
+import { type CommonOptions, type Session, targetCommand } from "../session.ts";
 import { chooseTarget, existingConnection } from "../targets.ts";
 
 const outputsSchema = z.object({ namespace: z.string(), members: z.array(endpointSchema) });

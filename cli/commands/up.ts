@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { type CommonOptions, openStack, readExperiment, type Session, targetCommand } from "../session.ts";
+import { openStack } from "../open-stack.ts";
+import { type CommonOptions, readExperiment, type Session, targetCommand } from "../session.ts";
 
 /** `orrery up <experiment>`: deploy the network, without a run. */
 export function upCommand(start: (options: CommonOptions) => Session): Command {

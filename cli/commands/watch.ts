@@ -5,7 +5,8 @@ import { InputError, RunFailure } from "../../schema/errors.ts";
 import type { RunSpec } from "../../schema/run.ts";
 import { type ConductorClient, conductorOf } from "../collect.ts";
 import { describeLive, type LiveView, liveView, renderLive } from "../live.ts";
-import { type CommonOptions, findStack, onlyStack, type Session, targetCommand } from "../session.ts";
+import { findStack, onlyStack } from "../open-stack.ts";
+import { type CommonOptions, type Session, targetCommand } from "../session.ts";
 import type { ExperimentStack } from "../stack.ts";
 import { existingConnection } from "../targets.ts";
 
