@@ -13,6 +13,7 @@ import {
 } from "@pulumi/pulumi/automation/index.js";
 import { EnvironmentError, messageOf, RunFailure } from "../schema/errors.ts";
 import type { Console } from "./console.ts";
+import { livingHolders, settled } from "./interrupted.ts";
 
 /** The project folder, where Pulumi.yaml and the stacks are. */
 export const projectFolder = fileURLToPath(new URL("..", import.meta.url));
@@ -135,7 +136,9 @@ export class ExperimentStack {
     return Object.fromEntries(Object.entries(outputs).map(([key, output]) => [key, output.value]));
   }
 
+  /** Makes or changes what the program says; what a killed command left unfinished is looked up first. */
   async up(signal: AbortSignal): Promise<void> {
+    await this.#settle(signal);
     const tracker = new ResourceTracker(this.#console);
     await this.#operation("up", (onOutput) =>
       this.#stack.up({ onOutput, onEvent: tracker.event, signal, suppressProgress: true, color: "never" }),
@@ -153,23 +156,32 @@ export class ExperimentStack {
     return { text: result.stdout.trim(), changes: all - unchanged, events };
   }
 
-  /** Destroys everything the stack made; a lock left behind by a killed command is removed first. */
+  /** Destroys everything the stack made, and what a killed command was making. */
   async destroy(signal: AbortSignal): Promise<void> {
+    await this.#settle(signal);
     const tracker = new ResourceTracker(this.#console);
-    const destroy = () =>
-      this.#operation("destroy", (onOutput) =>
-        this.#stack.destroy({ onOutput, onEvent: tracker.event, signal, suppressProgress: true, color: "never" }),
-      );
-    try {
-      await destroy();
-    } catch (error) {
-      if (!(error instanceof RunFailure && error.cause instanceof ConcurrentUpdateError)) {
-        throw error;
-      }
-      this.#console.warn(`stack ${this.name} was left locked by a command that ended early; the lock is removed`);
-      await this.#stack.cancel();
-      await destroy();
+    await this.#operation("destroy", (onOutput) =>
+      this.#stack.destroy({ onOutput, onEvent: tracker.event, signal, suppressProgress: true, color: "never" }),
+    );
+  }
+
+  /** Where a killed command left operations unfinished, finds out in the cluster how they ended. */
+  async #settle(signal: AbortSignal): Promise<void> {
+    const exported = await explained(this.name, () => this.#stack.exportStack());
+    const state = settled(exported.deployment);
+    if (state === undefined) return;
+    const { deployment, unfinished, unknown } = state;
+    this.#console.warn(
+      `a command on stack ${this.name} ended early, at ${unfinished.join(", ")}; how that ended is read from the cluster`,
+    );
+    for (const urn of unknown) {
+      this.#console.warn(`${urn} may exist; once you have looked, \`pulumi refresh\` asks what to do with it`);
     }
+    const tracker = new ResourceTracker(this.#console);
+    await this.#operation("stack import", () => this.#stack.importStack({ ...exported, deployment }));
+    await this.#operation("refresh", (onOutput) =>
+      this.#stack.refresh({ onOutput, onEvent: tracker.event, signal, suppressProgress: true, color: "never" }),
+    );
   }
 
   /** Forgets the stack, its history and its configuration. */
@@ -177,18 +189,40 @@ export class ExperimentStack {
     await this.#stack.workspace.removeStack(this.name);
   }
 
-  async #operation<Result>(
-    what: string,
-    start: (onOutput: (text: string) => void) => Promise<Result>,
-  ): Promise<Result> {
+  async #operation<Result>(what: string, start: (onOutput: (text: string) => void) => Promise<Result>) {
     const output: string[] = [];
+    const attempt = () => start((text) => void output.push(text));
     try {
-      return await start((text) => void output.push(text));
+      return await attempt().catch(async (error: unknown) => {
+        await this.#unlock(error);
+        return await attempt();
+      });
     } catch (error) {
+      if (error instanceof RunFailure) throw error;
       throw new RunFailure(`pulumi ${what} of stack ${this.name} failed\n${failureText(output.join(""), error)}`, {
         cause: error,
       });
     }
+  }
+
+  /**
+   * Removes the lock of a command that is gone.
+   *
+   * @throws the error itself when it is about something else
+   * @throws RunFailure when a command that lives, or one on another machine, holds the stack
+   */
+  async #unlock(error: unknown): Promise<void> {
+    if (!(error instanceof ConcurrentUpdateError)) throw error;
+    const holders = livingHolders(messageOf(error));
+    if (holders === undefined) throw error;
+    if (holders.length > 0) {
+      throw new RunFailure(
+        `The stack ${this.name} is being worked on by ${holders.join(" and ")}. Wait until that has ended; ` +
+          `if it never will, \`orrery env\` and \`pulumi cancel -s ${this.name}\` remove its lock.`,
+      );
+    }
+    this.#console.warn(`stack ${this.name} was left locked by a command that ended early; the lock is removed`);
+    await this.#stack.cancel();
   }
 }
 

@@ -265,7 +265,8 @@ fn without_a_majority_writes_end_and_local_reads_work() {
     let begun = Instant::now();
     let refused = client.put(2, "k", b"alone");
     assert!(matches!(refused, Written::No(_) | Written::Unknown(_)), "{refused:?}");
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // The node's own time-out ends it, not the client's of 15 s.
+    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
     eventually("the node knows that it is alone", || {
         match client.put(2, "k", b"alone") {
             Written::No(text) => {

@@ -35,7 +35,6 @@ describe.skipIf(!shared.available)("life of a local cluster", () => {
     process.stderr.write(`boot ${(bootMs / 1000).toFixed(1)} s, second up ${(againMs / 1000).toFixed(2)} s\n`);
     expect(again.state).toBe("running");
     expect(again.components.every(({ state }) => state === "up")).toBe(true);
-    expect(againMs).toBeLessThan(bootMs);
   });
 
   test("a second cluster beside it, under the same name", async () => {

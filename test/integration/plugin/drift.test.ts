@@ -14,7 +14,7 @@ function service(stack: TestStack): TestStack {
 }
 
 conformance("drift: refresh, repair, recreate", (bench) => {
-  it("shows drift on refresh and mends it on the next up", { timeout: minute }, async () => {
+  it("shows drift on refresh and mends it on the next up", { timeout: 5 * minute }, async () => {
     const stack = service(await bench.stack("drift"));
     const { core } = bench.target();
     const where = { name: "drifting", namespace: stack.namespace };
@@ -30,7 +30,7 @@ conformance("drift: refresh, repair, recreate", (bench) => {
     await stack.run("destroy");
   });
 
-  it("makes an object again that was deleted behind its back", { timeout: minute }, async () => {
+  it("makes an object again that was deleted behind its back", { timeout: 5 * minute }, async () => {
     const stack = service(await bench.stack("gone"));
     await stack.run("up");
     await bench.target().core.deleteNamespacedService({ name: "drifting", namespace: stack.namespace });
@@ -40,7 +40,7 @@ conformance("drift: refresh, repair, recreate", (bench) => {
     await stack.run("destroy");
   });
 
-  it("deletes without complaint what is gone already", { timeout: minute }, async () => {
+  it("deletes without complaint what is gone already", { timeout: 5 * minute }, async () => {
     const stack = service(await bench.stack("gone-twice"));
     await stack.run("up");
     await bench.target().core.deleteNamespacedService({ name: "drifting", namespace: stack.namespace });

@@ -32,18 +32,15 @@ export interface Outcome {
   readonly steps: readonly Step[];
   readonly outputs: Readonly<Record<string, { value: unknown; secret: boolean }>>;
   readonly text: string;
-  readonly seconds: number;
 }
 
 /** A pulumi command that failed, with everything it printed. */
 export class CommandFailed extends Error {
-  readonly seconds: number;
   readonly text: string;
-  constructor(text: string, seconds: number) {
+  constructor(text: string) {
     super(text);
     this.name = "CommandFailed";
     this.text = text;
-    this.seconds = seconds;
   }
 }
 
@@ -107,8 +104,6 @@ export class TestStack {
   }
 
   async #once(verb: Verb, options: { signal?: AbortSignal; onText?: (text: string) => void } = {}): Promise<Outcome> {
-    const started = Date.now();
-    const seconds = () => (Date.now() - started) / 1000;
     const steps: Step[] = [];
     let text = "";
     const common = {
@@ -130,13 +125,13 @@ export class TestStack {
     try {
       if (verb === "preview") {
         const result = await this.#stack.preview(common);
-        return { changes: result.changeSummary, steps, outputs: {}, text, seconds: seconds() };
+        return { changes: result.changeSummary, steps, outputs: {}, text };
       }
       const result = await this.#stack[verb](common);
       const outputs = verb === "up" ? await this.#stack.outputs() : {};
-      return { changes: result.summary.resourceChanges ?? {}, steps, outputs, text, seconds: seconds() };
+      return { changes: result.summary.resourceChanges ?? {}, steps, outputs, text };
     } catch (error) {
-      throw new CommandFailed(text === "" ? String(error) : text, seconds());
+      throw new CommandFailed(text === "" ? String(error) : text);
     }
   }
 

@@ -5,7 +5,7 @@ import { conformance } from "./harness.ts";
 const minute = 60_000;
 
 conformance("objects: create, name, update, replace, import", (bench) => {
-  it("creates what the preview announced, and is clean afterwards", { timeout: minute }, async () => {
+  it("creates what the preview announced, and is clean afterwards", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("create");
     stack.program(({ namespace, opts }) => {
       const map = new k8s.core.v1.ConfigMap("settings", { metadata: { namespace }, data: { a: "1" } }, opts);
@@ -28,7 +28,7 @@ conformance("objects: create, name, update, replace, import", (bench) => {
     expect((await stack.run("destroy")).changes).toEqual({ delete: 4 });
   });
 
-  it("names unnamed objects after their resource and says so in an annotation", { timeout: minute }, async () => {
+  it("names unnamed objects after their resource and says so in an annotation", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("autoname");
     stack.program(({ namespace, opts }) => ({
       metadata: new k8s.core.v1.ConfigMap("auto", { metadata: { namespace }, data: {} }, opts).metadata,
@@ -41,7 +41,7 @@ conformance("objects: create, name, update, replace, import", (bench) => {
     await stack.run("destroy");
   });
 
-  it("updates in place and removes what the program no longer says", { timeout: minute }, async () => {
+  it("updates in place and removes what the program no longer says", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("update");
     const program = (labels: Record<string, string>, port: number) =>
       stack.program(({ namespace, opts }) => {
@@ -59,7 +59,7 @@ conformance("objects: create, name, update, replace, import", (bench) => {
     await stack.run("destroy");
   });
 
-  it("replaces an autonamed ConfigMap by creating the new one first", { timeout: minute }, async () => {
+  it("replaces an autonamed ConfigMap by creating the new one first", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("replace");
     const program = (value: string) =>
       stack.program(({ namespace, opts }) => ({
@@ -74,7 +74,7 @@ conformance("objects: create, name, update, replace, import", (bench) => {
     await stack.run("destroy");
   });
 
-  it("deletes a named ConfigMap before it makes its replacement", { timeout: minute }, async () => {
+  it("deletes a named ConfigMap before it makes its replacement", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("replace-named");
     const program = (value: string) =>
       stack.program(({ namespace, opts }) => {
@@ -91,7 +91,7 @@ conformance("objects: create, name, update, replace, import", (bench) => {
     await stack.run("destroy");
   });
 
-  it("changes a ConfigMap in place with enableConfigMapMutable", { timeout: minute }, async () => {
+  it("changes a ConfigMap in place with enableConfigMapMutable", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("mutable");
     stack.settings = { enableConfigMapMutable: true };
     const program = (value: string) =>
@@ -104,7 +104,7 @@ conformance("objects: create, name, update, replace, import", (bench) => {
     await stack.run("destroy");
   });
 
-  it("leaves fields alone that ignoreChanges names", { timeout: minute }, async () => {
+  it("leaves fields alone that ignoreChanges names", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("ignore");
     const program = (value: string, label: string) =>
       stack.program(({ namespace, opts }) => {
@@ -121,7 +121,7 @@ conformance("objects: create, name, update, replace, import", (bench) => {
     await stack.run("destroy");
   });
 
-  it("imports an existing object and gets another one", { timeout: minute }, async () => {
+  it("imports an existing object and gets another one", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("import");
     const { namespace } = stack;
     for (const name of ["imported", "foreign"]) {
@@ -144,7 +144,7 @@ conformance("objects: create, name, update, replace, import", (bench) => {
     ]);
   });
 
-  it("refuses a name that is taken, and says how to go on", { timeout: minute }, async () => {
+  it("refuses a name that is taken, and says how to go on", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("exists");
     const { namespace } = stack;
     await bench.target().core.createNamespacedConfigMap({ namespace, body: { metadata: { name: "taken" } } });
@@ -158,7 +158,7 @@ conformance("objects: create, name, update, replace, import", (bench) => {
     await stack.run("destroy");
   });
 
-  it("deletes in the foreground and leaves nothing", { timeout: 2 * minute }, async () => {
+  it("deletes in the foreground and leaves nothing", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("foreground");
     const { image } = bench.target();
     stack.program(({ namespace, opts }) => {

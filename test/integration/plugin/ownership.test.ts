@@ -26,7 +26,7 @@ function labelled(stack: TestStack, team: string, annotations: Record<string, st
 }
 
 conformance("ownership: server-side apply, patches", (bench) => {
-  it("reports a conflict with another manager, and takes over when told to", { timeout: 2 * minute }, async () => {
+  it("reports a conflict with another manager, and takes over when told to", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("conflict");
     const target = bench.target();
     await labelled(stack, "red").run("up");
@@ -41,7 +41,7 @@ conformance("ownership: server-side apply, patches", (bench) => {
     await stack.run("destroy");
   });
 
-  it("leaves other managers' fields alone", { timeout: minute }, async () => {
+  it("leaves other managers' fields alone", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("coexist");
     const target = bench.target();
     await labelled(stack, "red").run("up");
@@ -52,7 +52,7 @@ conformance("ownership: server-side apply, patches", (bench) => {
     await stack.run("destroy");
   });
 
-  it("patches a foreign object and gives the field back", { timeout: minute }, async () => {
+  it("patches a foreign object and gives the field back", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("patch");
     const target = bench.target();
     const where = { name: "foreign", namespace: stack.namespace };
@@ -71,7 +71,7 @@ conformance("ownership: server-side apply, patches", (bench) => {
     expect((await target.core.readNamespacedConfigMap(where)).data).toEqual({ theirs: "1" });
   });
 
-  it("works without server-side apply, with a managed-by label and generateName", { timeout: 2 * minute }, async () => {
+  it("works without server-side apply, with a managed-by label and generateName", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("client-side");
     const { core } = bench.target();
     stack.settings = { enableServerSideApply: false };

@@ -23,7 +23,7 @@ function unreachable(kubeconfig: string): string {
 }
 
 conformance("provider: secrets, outages, restarts", (bench) => {
-  it("keeps secrets out of the state and of plain outputs", { timeout: minute }, async () => {
+  it("keeps secrets out of the state and of plain outputs", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("secret");
     const plain = "correct-horse-battery";
     const marked = "staple-of-the-annotation";
@@ -55,7 +55,7 @@ conformance("provider: secrets, outages, restarts", (bench) => {
     await stack.run("destroy");
   });
 
-  it("previews without the cluster, fails an update, and can forget", { timeout: 2 * minute }, async () => {
+  it("previews without the cluster, fails an update, and can forget", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("outage");
     await oneMap(stack).run("up");
     const identity = { clusterIdentifier: "same-cluster" };
@@ -78,7 +78,7 @@ conformance("provider: secrets, outages, restarts", (bench) => {
     expect((await stack.run("destroy")).changes).toMatchObject({ delete: 3 });
   });
 
-  it("goes on with a stored stack after the plugin was restarted", { timeout: minute }, async () => {
+  it("goes on with a stored stack after the plugin was restarted", { timeout: 5 * minute }, async () => {
     const stack = oneMap(await bench.stack("restart"));
     await stack.run("up");
     const before = await stack.resource("map");
@@ -90,7 +90,7 @@ conformance("provider: secrets, outages, restarts", (bench) => {
     await stack.run("destroy");
   });
 
-  it("waits for a custom kind whose definition is made in the same update", { timeout: 2 * minute }, async () => {
+  it("waits for a custom kind whose definition is made in the same update", { timeout: 5 * minute }, async () => {
     const stack = await bench.stack("custom");
     const group = `t${process.pid}.conformance.orrery.dev`;
     stack.program(({ namespace, opts }) => {
