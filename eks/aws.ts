@@ -38,6 +38,19 @@ export async function clusterStatus(
   return parse(z.object({ cluster: z.object({ status: z.string(), version: z.string() }) }), result, args).cluster;
 }
 
+/** How much of something an account may have in a region, by the codes `aws service-quotas` uses. */
+export async function serviceQuota(
+  quota: { readonly service: string; readonly code: string },
+  region: string,
+  signal?: AbortSignal,
+): Promise<number> {
+  const what = ["--service-code", quota.service, "--quota-code", quota.code];
+  const args = ["service-quotas", "get-service-quota", ...what, "--region", region, "--output", "json"];
+  const result = await runTool(aws, args, { signal, timeoutMs: 60_000 });
+  if (result.code !== 0) throw failed(args, result);
+  return parse(z.object({ Quota: z.object({ Value: z.number() }) }), result, args).Quota.Value;
+}
+
 /** Writes the cluster's context into the kubeconfig in use. */
 export async function updateKubeconfig(
   target: { readonly cluster: string; readonly region: string; readonly context: string; readonly kubeconfig: string },

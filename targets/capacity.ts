@@ -1,4 +1,5 @@
 import type { Check } from "../local/toolchain/doctor.ts";
+import { exceeded, type NamespaceLimit } from "./quotas.ts";
 
 /** What one pod asks for. */
 export interface PodNeed {
@@ -10,6 +11,8 @@ export interface PodNeed {
   readonly memory: number;
   /** Bytes of each volume made for it. */
   readonly volumes: readonly number[];
+  /** Cores and bytes of each container, those that run once included. */
+  readonly containers: readonly { readonly cpu: number; readonly memory: number }[];
 }
 
 /** What one node has left. */
@@ -25,6 +28,8 @@ export interface NodeRoom {
 /** What a graph asks of a cluster. */
 export interface Needs {
   readonly pods: readonly PodNeed[];
+  /** Bytes of every volume, those of pods included. */
+  readonly volumes: readonly number[];
   /** `group/version kind` of every object. */
   readonly kinds: readonly string[];
   /** StorageClasses that are named; the empty string is the default one. */
@@ -45,6 +50,8 @@ export interface Room {
   }[];
   /** References of images on the nodes, as far as nodes tell. */
   readonly images: readonly string[];
+  /** What the namespace allows, where it is there already. */
+  readonly limits: readonly NamespaceLimit[];
   /** Whether this user may make what is to be made; what is refused otherwise. */
   readonly refused: readonly string[];
 }
@@ -97,6 +104,7 @@ export function capacityChecks(needs: Needs, room: Room): Check[] {
     apiCheck(needs, room),
     permissionCheck(room),
     placementCheck(needs, room),
+    quotaCheck(needs, room),
     storageCheck(needs, room),
     imageCheck(needs, room),
   ];
@@ -125,6 +133,18 @@ function permissionCheck({ refused }: Room): Check {
     refused.length === 0 ? "granted" : `refused: ${refused.join(", ")}`,
     "to make namespaces and what is in them",
     "Ask for these rights, or use another user in the kubeconfig.",
+  );
+}
+
+function quotaCheck(needs: Needs, { limits }: Room): Check {
+  const over = exceeded(needs, limits);
+  const sources = [...new Set(limits.map(({ source }) => source))].join(", ");
+  return check(
+    "quotas",
+    over.length === 0,
+    over.join("; ") || sources || "none in the namespace",
+    "no limit of the namespace below what is asked for",
+    "Ask for less, or have the quota of the namespace raised.",
   );
 }
 

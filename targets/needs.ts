@@ -45,11 +45,18 @@ export function needsOf(graph: readonly GraphObject[]): Needs {
     for (const container of [...(template.containers ?? []), ...(template.initContainers ?? [])]) {
       if (container.image !== undefined) images.add(container.image);
     }
-    const one = { workload: nameOf(object), ...requestsOf(template), volumes: templates.map(claimSize) };
+    const one = {
+      workload: nameOf(object),
+      ...requestsOf(template),
+      volumes: templates.map(claimSize),
+      containers: [...(template.containers ?? []), ...(template.initContainers ?? [])].map(requestOf),
+    };
     pods.push(...Array.from({ length: copies(String(object.kind), spec) }, () => one));
   }
+  const standing = objects.filter((object) => object.kind === "PersistentVolumeClaim");
   return {
     pods,
+    volumes: [...pods.flatMap((pod) => pod.volumes), ...standing.map(({ spec }) => claimSize((spec ?? {}) as Claim))],
     kinds: [...new Set(objects.map((object) => `${String(object.apiVersion)} ${String(object.kind)}`))],
     storageClasses: [...new Set(claims.map((claim) => claim.storageClassName ?? ""))],
     images: [...images],
@@ -82,8 +89,13 @@ export function requestsOf(spec: PodSpec): { readonly cpu: number; readonly memo
   return { cpu: of("cpu"), memory: of("memory") };
 }
 
+const requestOf = ({ resources }: Container) => ({
+  cpu: amount(resources?.requests?.cpu),
+  memory: amount(resources?.requests?.memory),
+});
+
 /** Bytes a volume claim asks for. */
-export const claimSize = (claim: Claim): number => amount(claim.resources?.requests?.storage);
+const claimSize = (claim: Claim): number => amount(claim.resources?.requests?.storage);
 
 /** A Kubernetes quantity as a number; 0 where there is none. */
 export function amount(quantity: string | undefined): number {

@@ -9,8 +9,9 @@ import {
   type V1Pod,
 } from "@kubernetes/client-node";
 import type { NodeRoom, Room } from "./capacity.ts";
-import { serverVersion } from "./kube-client.ts";
+import { answered, serverVersion } from "./kube-client.ts";
 import { amount, requestsOf } from "./needs.ts";
+import { namespaceLimits } from "./quotas.ts";
 
 const defaultClass = "storageclass.kubernetes.io/is-default-class";
 const noProvisioner = "kubernetes.io/no-provisioner";
@@ -19,11 +20,17 @@ const noProvisioner = "kubernetes.io/no-provisioner";
  * What a cluster has left, read through its API; nothing is changed.
  *
  * @param ownNamespace Namespace whose pods count as free, since a deployment replaces them
+ * @throws EnvironmentError when the cluster does not answer or refuses to tell
  */
 export async function roomOf(config: KubeConfig, ownNamespace: string): Promise<Room> {
+  return await answered(config, () => readRoom(config, ownNamespace));
+}
+
+async function readRoom(config: KubeConfig, ownNamespace: string): Promise<Room> {
   const core = config.makeApiClient(CoreV1Api);
   const storage = config.makeApiClient(StorageV1Api);
-  const [version, nodes, pods, groups, classes, csiNodes, volumes, refused] = await Promise.all([
+  const own = { namespace: ownNamespace };
+  const [version, nodes, pods, groups, classes, csiNodes, volumes, quotas, ranges, refused] = await Promise.all([
     serverVersion(config),
     core.listNode(),
     core.listPodForAllNamespaces({ fieldSelector: "status.phase!=Succeeded,status.phase!=Failed" }),
@@ -31,6 +38,8 @@ export async function roomOf(config: KubeConfig, ownNamespace: string): Promise<
     storage.listStorageClass(),
     storage.listCSINode(),
     core.listPersistentVolume(),
+    core.listNamespacedResourceQuota(own),
+    core.listNamespacedLimitRange(own),
     refusals(config),
   ]);
   const others = pods.items.filter((pod) => pod.metadata?.namespace !== ownNamespace);
@@ -47,6 +56,7 @@ export async function roomOf(config: KubeConfig, ownNamespace: string): Promise<
         : {}),
     })),
     images: nodes.items.flatMap((node) => node.status?.images ?? []).flatMap((image) => image.names ?? []),
+    limits: namespaceLimits(quotas.items, ranges.items),
     refused,
   };
 }

@@ -54,7 +54,10 @@ export async function importArchives(
   for (const image of missing) {
     const options = { env: { PATH: client.path, TMPDIR: "/tmp" }, signal };
     const [program, args] = command(client, ["images", "import", image.archive]);
-    await run(program, args, options);
+    await run(program, args, options).catch((error: Error) => {
+      signal?.throwIfAborted();
+      throw notLoaded(image, error);
+    });
     if (!(await listImages(client)).has(image.reference)) {
       throw new EnvironmentError(
         `The archive ${image.archive} does not hold the image ${image.reference}.`,
@@ -65,4 +68,16 @@ export async function importArchives(
     await run(labeller, labelArgs, options);
   }
   return missing.map((image) => image.reference);
+}
+
+function notLoaded({ reference, archive }: ImageArchive, error: Error): EnvironmentError {
+  const why = error.message.trim().split("\n").at(-1) ?? "";
+  const fix = /no space left on device/i.test(why)
+    ? "Free some space, or have the cluster on another disk: `npx orrery local reset`, then set ORRERY_HOME."
+    : `Remove the archive, so that the image is built again: rm ${archive}`;
+  return new EnvironmentError(
+    `The image ${reference} (${archive}) could not be loaded into the local cluster: ${why}.`,
+    fix,
+    { cause: error },
+  );
 }

@@ -28,13 +28,18 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function fakeAws(identity: string, cluster: string): Promise<() => Promise<string[]>> {
+async function fakeAws(identity: string, cluster: string, vcpus = "quota-enough"): Promise<() => Promise<string[]>> {
   const script = (pattern: string, name: string) => {
     const answer = answers[name];
     if (answer === undefined) throw new Error(`no fixture ${name}`);
     return { pattern, answers: [answer] };
   };
-  return await fakeTool(folder, "aws", [script("sts *", identity), script("eks describe-cluster *", cluster)]);
+  return await fakeTool(folder, "aws", [
+    script("sts *", identity),
+    script("eks describe-cluster *", cluster),
+    script("service-quotas * L-1216C47A *", vcpus),
+    script("service-quotas *", "quota-enough"),
+  ]);
 }
 
 describe("one clear error before anything", () => {
@@ -94,4 +99,33 @@ test("a cluster is found only when it is ACTIVE", async () => {
   expect(await eksModule.find(settings)).toMatchObject({ name: "eks", context: "eks-orrery" });
   await fakeAws("identity", "cluster-creating");
   expect(await eksModule.find(settings)).toBeUndefined();
+});
+
+describe("before a cluster is made, doctor looks at the quotas of the account", () => {
+  const quotas = async () => (await eksModule.preflight(settings)).filter(({ name }) => name.startsWith("quota"));
+
+  test("one that is too small fails, with the command that raises it", async () => {
+    await fakeAws("identity", "cluster-none", "quota-small");
+    const checks = await quotas();
+    expect(checks.map(({ name, status }) => `${name}: ${status}`)).toEqual([
+      "quota of vCPUs: fail",
+      "quota of elastic IPs: ok",
+      "quota of VPCs: ok",
+    ]);
+    expect(checks[0]).toMatchObject({
+      found: "5 in eu-west-1",
+      fix: expect.stringContaining("--quota-code L-1216C47A"),
+    });
+  });
+
+  test("one that may not be read only warns", async () => {
+    await fakeAws("identity", "cluster-none", "quota-denied");
+    expect(await quotas()).toMatchObject([{ status: "warn" }, { status: "ok" }, { status: "ok" }]);
+  });
+
+  test("of a cluster that is there they are not asked", async () => {
+    const calls = await fakeAws("identity", "cluster-active", "quota-small");
+    expect(await quotas()).toEqual([]);
+    expect((await calls()).filter((call) => call.startsWith("service-quotas"))).toEqual([]);
+  });
 });

@@ -14,8 +14,13 @@ const room: Room = {
   apiVersions: needs.kinds.map((kind) => kind.split(" ")[0] ?? ""),
   storageClasses: [{ name: "standard", isDefault: true }],
   images: needs.images,
+  limits: [],
   refused: [],
 };
+const quota = (resource: string, max: number) =>
+  [{ source: "ResourceQuota team", per: "namespace", resource, max }] as const;
+const range = (per: "container" | "volume", resource: string, max: number) =>
+  [{ source: "LimitRange small", per, resource, max }] as const;
 const failing = (changes: Partial<Room>) =>
   capacityChecks(needs, { ...room, ...changes })
     .filter((check) => check.status === "fail")
@@ -73,9 +78,32 @@ describe("a cluster", () => {
     ],
     ["an old version", { version: "v1.27.3" }, /^version: v1\.27\.3/],
     ["an API that is not served", { apiVersions: ["v1", "apps/v1"] }, /^APIs: not served: .*batch\/v1/],
+    [
+      "a quota below the sum",
+      { limits: quota("requests.cpu", 0.5) },
+      /^quotas: ResourceQuota team allows requests\.cpu/,
+    ],
+    ["a quota of pods", { limits: quota("pods", 3) }, /^quotas: .*allows pods 3, asked are \d+$/],
+    [
+      "a quota of storage",
+      { limits: quota("requests.storage", gibi) },
+      /^quotas: .*allows requests\.storage 1073741824, /,
+    ],
+    [
+      "a limit for a container",
+      { limits: range("container", "memory", 1024) },
+      /^quotas: LimitRange .* for each container/,
+    ],
+    ["a limit for a volume", { limits: range("volume", "storage", 1024) }, /^quotas: LimitRange .* for each volume/],
     ["no right to make namespaces", { refused: ["create namespaces"] }, /^permissions: refused: create namespaces/],
   ])("with %s is refused with that reason alone", (_, changes, message) => {
     expect(failing(changes)).toEqual([expect.stringMatching(message)]);
+  });
+
+  test("with quotas that are kept, or of what is not known here, has no failed check", () => {
+    const kept = ["requests.cpu", "pods", "persistentvolumeclaims", "limits.cpu", "count/configmaps"];
+    expect(failing({ limits: kept.flatMap((resource) => quota(resource, 1000)) })).toEqual([]);
+    expect(failing({ limits: [...quota("limits.cpu", 0), ...quota("requests.nvidia.com/gpu", 0)] })).toEqual([]);
   });
 
   test("without the images warns only", () => {
@@ -88,7 +116,7 @@ describe("placing", () => {
   const pod = fc.record({ cpu: fc.integer({ min: 1, max: 40 }), memory: fc.integer({ min: 1, max: 40 }) });
   const node = fc.record({ cpu: fc.integer({ min: 0, max: 100 }), memory: fc.integer({ min: 0, max: 100 }) });
   const podsOf = (all: readonly { cpu: number; memory: number }[]): PodNeed[] =>
-    all.map((one) => ({ ...one, cpu: one.cpu / 10, workload: "Job x", volumes: [] }));
+    all.map((one) => ({ ...one, cpu: one.cpu / 10, workload: "Job x", volumes: [], containers: [] }));
   const nodesOf = (all: readonly { cpu: number; memory: number }[]): NodeRoom[] =>
     all.map((one, index) => ({ ...one, cpu: one.cpu / 10, name: String(index), pods: 5 }));
 

@@ -250,7 +250,7 @@ describe("the estimate", () => {
 
   test("for one stack has as many nodes as its pods need, and its volumes", () => {
     const pods = (count: number, cpu: number) =>
-      Array.from({ length: count }, () => ({ workload: "Job x", cpu, memory: 2 ** 30, volumes: [] }));
+      Array.from({ length: count }, () => ({ workload: "Job x", cpu, memory: 2 ** 30, volumes: [], containers: [] }));
     const perHour = (nodes: number) => estimate({ ...settings, instanceTypes: ["m7i.xlarge"], nodes, disk: 50 });
     const sum = (nodes: number) => perHour(nodes).reduce((all, line) => all + (line.perHour ?? 0), 0);
     expect(stackCost({ pods: [], storage: 0 })).toBeCloseTo(sum(3), 9);
