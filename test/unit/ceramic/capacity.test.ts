@@ -14,7 +14,8 @@ const failing = (cpu: number, memory: number): string[] => {
     apiVersions: needs.kinds.map((kind) => kind.split(" ")[0] ?? ""),
     storageClasses: [{ name: "standard", isDefault: true }],
     images: needs.images,
-    refused: [],
+    limits: [],
+  refused: [],
   };
   return capacityChecks(needs, room).flatMap(({ status, name }) => (status === "fail" ? [name] : []));
 };
