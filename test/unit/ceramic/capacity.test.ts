@@ -15,7 +15,7 @@ const failing = (cpu: number, memory: number): string[] => {
     storageClasses: [{ name: "standard", isDefault: true }],
     images: needs.images,
     limits: [],
-  refused: [],
+    refused: [],
   };
   return capacityChecks(needs, room).flatMap(({ status, name }) => (status === "fail" ? [name] : []));
 };
