@@ -62,6 +62,17 @@ const nodePackages = `
   .trim()
   .split(/\s+/);
 
+/** PostgreSQL, what it is linked against, and a shell, with which it asks its programs for their versions. */
+const postgresPackages = `
+  postgresql-15 postgresql-client-15 busybox-static dash tzdata
+  libaudit1 libcap-ng0 libcap2 libcom-err2 libffi8 libgcrypt20 libgmp10 libgnutls30 libgpg-error0
+  libgssapi-krb5-2 libhogweed6 libicu72 libidn2-0 libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0
+  libldap-2.5-0 liblz4-1 liblzma5 libnettle8 libp11-kit0 libpam0g libpq5 libreadline8 libsasl2-2 libssl3
+  libsystemd0 libtasn1-6 libtinfo6 libunistring2 libxml2 libzstd1 zlib1g
+`
+  .trim()
+  .split(/\s+/);
+
 /** What a machine does at boot and a container must not: mounts, terminals, kernel settings. */
 const bootUnits = ["sysinit", "multi-user", "getty", "local-fs", "timers"].map(
   (target) => `lib/systemd/system/${target}.target.wants`,
@@ -251,6 +262,21 @@ export const images = {
       { kind: "tool", program: "ingress-controller", to: "ingress-controller" },
     ],
   },
+  postgres: {
+    description: "PostgreSQL: index of Ceramic peers that want no file for it",
+    upstream: "docker.io/library/postgres:15-alpine",
+    buildFile: "postgres.Containerfile",
+    base: "base",
+    parts: [
+      { kind: "files", from: "images/postgres", to: "files" },
+      {
+        kind: "distribution",
+        packages: postgresPackages,
+        except: ["llvmjit.so", "llvmjit_types.bc", "bitcode"].map((name) => `usr/lib/postgresql/15/lib/${name}`),
+        to: "root",
+      },
+    ],
+  },
   "kind-parts": {
     description: "control plane, DNS, network and storage of kind-node, in one image",
     upstream: "the images that registry.k8s.io/kube-apiserver:v1.34.4 and its like are",
@@ -298,7 +324,6 @@ export const images = {
 export const pulledImages: Readonly<Record<string, string>> = {
   "ceramic-one": "public.ecr.aws/r5b3e0r5/3box/ceramic-one:latest",
   grafana: "docker.io/grafana/grafana:12.3.0",
-  postgres: "docker.io/library/postgres:15-alpine",
   tessera: "docker.io/quorumengineering/tessera:22.1.7",
 };
 

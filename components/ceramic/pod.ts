@@ -45,14 +45,17 @@ export function peerPod(plan: GroupPlan, parts: PodParts): k8s.types.input.core.
       ? {}
       : { affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } } } }),
     topologySpreadConstraints: spreadOverNodes(parts.selector),
-    initContainers: [prepareContainer(plan, parts), ...migration(plan, parts), ipfsContainer(plan, parts)],
-    containers: [
-      ceramicContainer(plan, parts),
+    initContainers: [
+      prepareContainer(plan, parts),
+      ...migration(plan, parts),
+      ipfsContainer(plan, parts),
       ...(group.index === "postgres" ? [postgresContainer(plan, parts)] : []),
     ],
+    containers: [ceramicContainer(plan, parts)],
     volumes: [
       { name: "config", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } }, // holds the peer's private keys
       { name: "tmp", emptyDir: { sizeLimit: "64Mi" } },
+      ...(group.index === "postgres" ? [{ name: "postgres-run", emptyDir: { sizeLimit: "1Mi" } }] : []),
       { name: "settings", configMap: { name: parts.settings } },
       { name: "peers", configMap: { name: parts.peers } },
       { name: "identity", secret: { secretName: parts.identity, defaultMode: 0o440 } },
@@ -102,14 +105,19 @@ export function bootstrapVariables(bootstrap: CeramicPlan["bootstrap"]): { name:
   ];
 }
 
-function ceramicContainer(plan: GroupPlan, { network, images }: PodParts): Container {
+const alive = { httpGet: { path: "/api/v0/node/healthcheck?checkIpfs=false", port: "api" } };
+
+function ceramicContainer(plan: GroupPlan, { network, images, identity }: PodParts): Container {
   const { group } = plan;
   return {
     name: "ceramic",
     image: group.image ?? images("ceramic"),
     imagePullPolicy: group.imagePullPolicy,
     args: ["daemon", "--config", `${paths.config}/daemon.config.json`],
-    env: variables({ HOME: "/tmp", ...plan.environment }),
+    env: [
+      ...variables({ HOME: "/tmp", ...plan.environment }),
+      ...(group.index === "postgres" ? [postgresPassword("PGPASSWORD", identity)] : []),
+    ],
     ports: [
       { name: "api", containerPort: ports.api },
       { name: "metrics", containerPort: ports.metrics },
@@ -122,12 +130,8 @@ function ceramicContainer(plan: GroupPlan, { network, images }: PodParts): Conta
       periodSeconds: 2,
       timeoutSeconds: 5,
     },
-    livenessProbe: {
-      httpGet: { path: "/api/v0/node/healthcheck?checkIpfs=false", port: "api" },
-      initialDelaySeconds: 60,
-      periodSeconds: 30,
-      timeoutSeconds: 30,
-    },
+    startupProbe: { ...alive, periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 150 }, // slow with little CPU
+    livenessProbe: { ...alive, periodSeconds: 30, timeoutSeconds: 30 },
     volumeMounts: [
       { name: "config", mountPath: paths.config, readOnly: true },
       { name: "ceramic-data", mountPath: paths.ceramic },
@@ -208,19 +212,31 @@ function migration(plan: GroupPlan, parts: PodParts): Container[] {
   ];
 }
 
+const postgresPassword = (name: string, identity: pulumi.Input<string>) => ({
+  name,
+  valueFrom: { secretKeyRef: { name: identity, key: "postgres-password" } },
+});
+
+/** Beside js-ceramic as IPFS is. */
 function postgresContainer(plan: GroupPlan, { network, images, identity }: PodParts): Container {
   return {
     name: "postgres",
+    restartPolicy: "Always",
     image: images("postgres"),
     imagePullPolicy: "IfNotPresent",
     env: [
       ...variables({ PGDATA: "/var/lib/postgresql/data/ceramic", POSTGRES_DB: "ceramic", POSTGRES_USER: "ceramic" }),
-      { name: "POSTGRES_PASSWORD", valueFrom: { secretKeyRef: { name: identity, key: "postgres-password" } } },
+      postgresPassword("POSTGRES_PASSWORD", identity),
     ],
     ports: [{ name: "postgres", containerPort: ports.postgres }],
     resources: resources(plan.group.postgres.resources, defaults.postgres, network.devMode),
     securityContext: { ...restrictedContainer, runAsUser: postgresUser, runAsGroup: postgresUser },
-    readinessProbe: { tcpSocket: { port: "postgres" }, periodSeconds: 2, timeoutSeconds: 2 },
+    startupProbe: {
+      exec: { command: ["pg_isready", "--host=127.0.0.1"] },
+      periodSeconds: 2,
+      timeoutSeconds: 5,
+      failureThreshold: 150,
+    },
     volumeMounts: [
       { name: "postgres-data", mountPath: "/var/lib/postgresql/data" },
       { name: "postgres-run", mountPath: "/var/run/postgresql" },
@@ -229,13 +245,16 @@ function postgresContainer(plan: GroupPlan, { network, images, identity }: PodPa
   };
 }
 
-/** Requests and limits: what is written, else the defaults, which devMode leaves out. Cores and bytes. */
+/**
+ * Requests and limits: what is written, else the defaults, which devMode leaves out; no more is requested by default
+ * than a written limit allows. Cores and bytes.
+ */
 export function resources(
   written: CeramicResources,
   standard: { readonly cpu: number; readonly memory: number },
   devMode: boolean,
 ): k8s.types.input.core.v1.ResourceRequirements {
-  const cpu = written.cpu ?? (devMode ? undefined : standard.cpu);
+  const cpu = written.cpu ?? (devMode ? undefined : Math.min(standard.cpu, written.cpuLimit ?? standard.cpu));
   const memory = written.memory ?? (devMode ? undefined : standard.memory);
   const cpuLimit = written.cpuLimit ?? (cpu === undefined ? undefined : Math.max(1, cpu * 2));
   const disk = written.ephemeralStorage;

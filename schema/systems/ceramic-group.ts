@@ -30,6 +30,10 @@ const resourcesSchema = z
       .optional()
       .meta({ description: "Disk besides volumes, requested and its limit.", unit: "size" }),
   })
+  .refine(({ cpu, cpuLimit }) => cpu === undefined || cpuLimit === undefined || cpu <= cpuLimit, {
+    path: ["cpuLimit"],
+    error: "it is less than the CPU that is requested; raise it, or lower cpu",
+  })
   .default({})
   .meta({ description: "What the container gets; what is left out has a default, and with devMode none." });
 export type CeramicResources = z.output<typeof resourcesSchema>;

@@ -29,6 +29,7 @@ interface Container {
   readonly image: string;
   readonly env: readonly { readonly name: string; readonly value?: string }[];
   readonly resources: Record<string, Record<string, string>>;
+  readonly volumeMounts: readonly { readonly name: string }[];
 }
 
 async function podOf(section: object, name = "ceramic-0") {
@@ -231,6 +232,8 @@ describe("a peer's pod", () => {
       requests: { cpu: "100m", memory: "512Mi" },
       limits: { cpu: "100m", memory: "512Mi" },
     });
+    const slow = await podOf({ groups: [{ resources: { cpuLimit: "150m" } }] });
+    expect(slow.of("ceramic").resources).toMatchObject({ requests: { cpu: "150m" }, limits: { cpu: "150m" } });
     const dev = await podOf({ groups, devMode: true });
     expect(dev.of("ceramic").resources).toEqual({ requests: { cpu: "100m" }, limits: { cpu: "100m" } });
     expect(dev.of("ipfs").resources).toEqual({ requests: {}, limits: {} });
@@ -244,10 +247,16 @@ describe("a peer's pod", () => {
         { index: "postgres", ipfs: { kind: "rust", image: "ceramic-one:dev", migrationCommand: ["from-ipfs"] } },
       ],
     });
-    expect(names).toEqual(["prepare", "ipfs-migration", "ipfs", "ceramic", "postgres"]);
+    expect(names).toEqual(["prepare", "ipfs-migration", "ipfs", "postgres", "ceramic"]);
     expect(of("ipfs").image).toBe("ceramic-one:dev");
     expect(JSON.stringify(affinity)).toContain('"pool"');
     expect(variable("ceramic", "NODE_OPTIONS")).toBe("--inspect=127.0.0.1:9229");
-    expect(set.spec.volumeClaimTemplates).toHaveLength(3);
+    const { volumes } = set.spec.template.spec as unknown as { readonly volumes: readonly { readonly name: string }[] };
+    const claims = set.spec.volumeClaimTemplates as unknown as readonly {
+      readonly metadata: { readonly name: string };
+    }[];
+    expect(claims).toHaveLength(3);
+    const there = [...volumes.map(({ name }) => name), ...claims.map(({ metadata }) => metadata.name)];
+    for (const name of names) for (const mount of of(name).volumeMounts) expect(there).toContain(mount.name);
   });
 });

@@ -75,6 +75,12 @@ describe("the network section", () => {
     ],
   ])("of %j has one problem", (section, problem) => expect(problems(section)).toEqual([problem]));
 
+  test("bounds CPU by no less than is requested", () => {
+    const groups = [{ resources: { cpu: "500m", cpuLimit: "100m" } }];
+    expect(() => parse({ groups })).toThrow(/less than the CPU that is requested/);
+    expect(() => parse({ groups: [{ resources: { cpu: "100m", cpuLimit: "100m" } }] })).not.toThrow();
+  });
+
   test("names the images that its pods run", () => {
     const images = (section: object) => ceramic.images(parse(section), false);
     expect(images({ groups: [{ ipfs: { kind: "go", image: "ipfs/kubo:v0.38.0" } }] })).toEqual(["ceramic"]);
