@@ -328,7 +328,7 @@ export const pulledImages: Readonly<Record<string, string>> = {
 };
 
 /** Images of the table in whose place upstream's run without a change: same programs, same names, same arguments. */
-const sameUpstream: readonly string[] = ["goquorum", "geth"];
+const sameUpstream: readonly string[] = ["goquorum", "geth", "postgres"];
 
 /** What a cluster that pulls images can run for a name; undefined where only an image built here will do. */
 export function upstreamImage(name: string): string | undefined {
