@@ -5,12 +5,20 @@ import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type Summary, summarySchema } from "../../schema/summary.ts";
+import { ceramicScenarios } from "../../schema/systems/ceramic-workload.ts";
 import { orrery } from "../support/cli.ts";
 import { cluster } from "../support/cluster.ts";
 
 /** A real Ceramic network on a real cluster: a run, a peer that goes and returns, a peer more and one less. */
 const name = `e2e-c-${process.pid}`;
-const experiment = (replicas: number, rest = ""): string => `schema: orrery/v1
+const usual = {
+  operations: { create: 1, update: 1, read: 1 },
+  arrival: { users: 2, thinkTime: "300ms" },
+  phases: { warmup: "2s", measure: "10s", cooldown: "5s" },
+  timeout: "30s",
+  parameters: { authors: 2 },
+};
+const experiment = (replicas: number, rest = "", workload: object = usual): string => `schema: orrery/v1
 name: ${name}
 seed: 11
 network:
@@ -18,12 +26,7 @@ network:
   replicas: ${replicas}
   bootstrap: {method: ring, n: 1}
   groups: [{storage: 256Mi, ipfs: {kind: go, storage: 256Mi}}]
-workload:
-  operations: {create: 1, update: 1, read: 1}
-  arrival: {users: 2, thinkTime: 300ms}
-  phases: {warmup: 2s, measure: 10s, cooldown: 5s}
-  timeout: 30s
-  parameters: {authors: 2}
+workload: ${JSON.stringify(workload)}
 ${rest}`;
 /** A replacement has its volumes, its image and its start to wait for. */
 const patience = { timeout: 300_000, interval: 3_000 };
@@ -34,6 +37,18 @@ objectives:
   - {metric: persisted_ratio, min: 1}
   - {metric: replicated_ratio, min: 1}
 `;
+/** One of Keramik's scenarios as a short window: what users do is its own, how long is not. */
+const windowOf = (scenario: "ceramic-simple" | "ceramic-write-only" | "ceramic-new-streams-benchmark"): object => {
+  const { operations, parameters } = ceramicScenarios[scenario];
+  const workers = "lead" in ceramicScenarios[scenario] ? 1 : 2;
+  return {
+    ...usual,
+    operations,
+    workers,
+    arrival: { ...usual.arrival, users: workers },
+    parameters: { ...parameters, authors: 1 },
+  };
+};
 const killed = `faults:
   - {at: 2s, kind: kill, target: {ordinal: 1}}
 `;
@@ -83,6 +98,14 @@ describe.skipIf(!cluster.available)("ceramic on the local cluster", () => {
     const outcome = await orrery(["status", file, "--json"], env);
     expect(outcome.code, outcome.stderr).toBe(0);
     return statusSchema.parse(JSON.parse(outcome.stdout));
+  };
+  /** Which pods the peers are: others once the network is made anew. */
+  const podIds = async (): Promise<unknown[]> => {
+    const { items } = await api().listNamespacedPod({ namespace, labelSelector: `orrery.dev/group=${group}` });
+    return items.map(({ metadata, status }) => [
+      metadata?.uid,
+      status?.containerStatuses?.map((container) => container.restartCount),
+    ]);
   };
   /** Asks a peer's js-ceramic through the API server. */
   const get = async (ordinal: number, path: string): Promise<unknown> => {
@@ -138,6 +161,28 @@ describe.skipIf(!cluster.available)("ceramic on the local cluster", () => {
     const chains = await get(1, "api/v0/node/chains");
     expect(chains).toMatchObject({ supportedChains: [expect.stringContaining("inmemory")] });
   });
+
+  test.each(["ceramic-simple", "ceramic-write-only", "ceramic-new-streams-benchmark"] as const)(
+    "%s is a valid run on the network that is there",
+    async (scenario) => {
+      const before = await podIds();
+      const found = await runOf(experiment(2, replicated, windowOf(scenario)));
+      expect(found.reasons).toEqual([]);
+      expect(found.verdict).toBe("pass");
+      expect(found.replication).toMatchObject({ persisted_ratio: 1, replicated_ratio: 1, unknown: 0 });
+      expect(found.replication?.events).toBeGreaterThan(0);
+      expect(Object.keys(found.operations)).toEqual(Object.keys(ceramicScenarios[scenario].operations));
+      expect(Object.values(found.operations).map(({ errors }) => errors)).toEqual(
+        Object.keys(found.operations).map(() => 0),
+      );
+      if (scenario === "ceramic-new-streams-benchmark") {
+        // All are made at the first peer; what the other one gained came by replication.
+        expect(found.metrics.member_rate).toBeGreaterThan(0);
+        expect(found.nodes?.map(({ accepted }) => accepted > 0)).toEqual([true, false]);
+      }
+      expect(await podIds()).toEqual(before);
+    },
+  );
 
   test("a peer that crashes in a run returns as who it was, with its data, and is connected again", async () => {
     const before = await status();
