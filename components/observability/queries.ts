@@ -68,10 +68,18 @@ export const quorumSeries: readonly RunSeries[] = [
     label: "pod",
   },
   {
-    name: "quorum_round_changes_per_second",
-    title: "Round changes by node",
-    unit: "cps",
-    query: 'sum by (pod) (rate({__name__=~"consensus_istanbul_(qbft_)?core_round"}[30s]))',
+    name: "quorum_round_changes",
+    title: "Round changes by node (ibft)",
+    unit: "short",
+    query: "consensus_istanbul_core_round",
+    label: "pod",
+  },
+  {
+    // Of qbft GoQuorum 22.7.4 counts no rounds: startNewRound compares the new one with itself. Messages it does count.
+    name: "quorum_round_change_messages",
+    title: "Round-change messages by node that received them (qbft)",
+    unit: "short",
+    query: "p2p_ingress_istanbul_100_0x15_packets or 0 * p2p_peers",
     label: "pod",
   },
   {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeAll, expect, test } from "vitest";
+import { quorumSeries } from "../../components/observability/queries.ts";
 import { OrreryHome } from "../../local/toolchain/home.ts";
 import { resolveTools } from "../../local/toolchain/toolchain.ts";
 import type { RunSpec } from "../../schema/run.ts";
@@ -127,6 +128,33 @@ test("every operation succeeds on real nodes, and what was written shows at ever
   await until("every event shows at every member", () => seen.every((of) => events.every((event) => of.has(event))));
   over.abort();
   await Promise.all(feeds);
+});
+
+test("under a steady load the chain goes on without one of its four validators", async () => {
+  const running = await start({ nodes: 4 }, ["transfer"]);
+  const height = async () => Number(await running.chain.call(0, "eth_blockNumber"));
+  let over = false;
+  const load = (async () => {
+    const sent: Promise<Outcome>[] = [];
+    while (!over) {
+      sent.push(operate(running.connector, "transfer", 240_000));
+      await sleep(250);
+    }
+    return sent;
+  })();
+  try {
+    await running.chain.kill(3);
+    const killed = await height();
+    await until("each of the four has had its turn twice", async () => (await height()) >= killed + 8);
+    const told = await (await fetch(running.chain.metricsUrl(0))).text();
+    const names = quorumSeries.flatMap(({ query }) => query.match(/\b[a-z0-9]+(_[a-z0-9]+)+\b/g) ?? []);
+    expect(names).toContain("p2p_ingress_istanbul_100_0x15_packets"); // rounds have been given up
+    for (const name of names) expect(told).toMatch(new RegExp(`^${name} \\d`, "m"));
+  } finally {
+    over = true;
+  }
+  const outcomes = await Promise.all(await load);
+  expect(outcomes.filter(({ ok }) => !ok)).toEqual([]);
 });
 
 test("a node that is killed under load costs no transaction", async () => {

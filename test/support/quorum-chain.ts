@@ -30,13 +30,20 @@ export class QuorumChain {
   readonly folder: string;
   readonly endpoints: readonly Endpoint[];
   readonly ptm: PtmNetwork | undefined;
+  readonly #metricsPorts: readonly number[];
   readonly #processes: ChildProcess[] = [];
   #log = "";
 
-  private constructor(folder: string, endpoints: readonly Endpoint[], ptm: PtmNetwork | undefined) {
+  private constructor(
+    folder: string,
+    endpoints: readonly Endpoint[],
+    ptm: PtmNetwork | undefined,
+    metricsPorts: readonly number[],
+  ) {
     this.folder = folder;
     this.endpoints = endpoints;
     this.ptm = ptm;
+    this.#metricsPorts = metricsPorts;
   }
 
   /** Folder with the drivers' credentials. */
@@ -52,7 +59,7 @@ export class QuorumChain {
   /** Started means that every node answers and has seen a block. */
   static async start(options: ChainOptions): Promise<QuorumChain> {
     const folder = await mkdtemp(join(tmpdir(), "orrery-chain-"));
-    const ports = await freePorts(3 * options.nodes);
+    const ports = await freePorts(4 * options.nodes);
     const ptm = options.privacy === undefined ? undefined : await PtmNetwork.create(options.nodes, options.privacy);
     const identities = identitiesOf(nodeKey, keyGroups.node, options.nodes);
     const endpoints = identities.map(({ publicKey, address }, ordinal) => {
@@ -65,7 +72,7 @@ export class QuorumChain {
       };
       return { group: "node", ordinal, pod: `quorum-${ordinal}`, url: `http://127.0.0.1:${http}`, attributes };
     });
-    const chain = new QuorumChain(folder, endpoints, ptm);
+    const chain = new QuorumChain(folder, endpoints, ptm, ports.slice(3 * options.nodes));
     try {
       await chain.#prepare(options);
       await Promise.all(endpoints.map(async (endpoint) => await chain.#startNode(options.geth, endpoint)));
@@ -87,6 +94,11 @@ export class QuorumChain {
     const { result, error } = (await answer.json()) as { result: T; error?: { message: string } };
     if (error !== undefined) throw new Error(`${method}: ${error.message}`);
     return result;
+  }
+
+  /** Where Prometheus would read the metrics of a node. */
+  metricsUrl(ordinal: number): string {
+    return `http://127.0.0.1:${this.#metricsPorts[ordinal]}/debug/metrics/prometheus`;
   }
 
   /** Ends a node as a crash would. */
@@ -147,8 +159,10 @@ export class QuorumChain {
       ...["--http", "--http.addr", "127.0.0.1", "--http.port", new URL(url).port, "--http.api", apis, "--graphql"],
       ...["--ws", "--ws.addr", "127.0.0.1", "--ws.port", new URL(attributes?.ws ?? "").port, "--ws.api", apis],
       ...["--txpool.accountslots", "1024", "--txpool.globalslots", "32768"], // as components/quorum has it
+      ...["--miner.recommit", "24h"],
       ...["--txpool.accountqueue", "1024", "--txpool.globalqueue", "32768"],
       ...["--ws.origins", "*", "--ipcdisable", "--verbosity", "3"],
+      ...["--metrics", "--metrics.addr", "127.0.0.1", "--metrics.port", String(this.#metricsPorts[ordinal])],
       ...this.#ptmArguments(ordinal),
     ];
     const child = spawn(geth, args, { stdio: ["ignore", "ignore", "pipe"], env: { HOME: this.folder } });

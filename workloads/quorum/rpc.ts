@@ -50,13 +50,18 @@ interface Call {
   readonly text: string;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
-  readonly limitAtMs: number;
+  readonly sinceMs: number;
+  /** Given up when the node has answered nothing at all for this long, and in any case at that time. */
+  readonly silenceMs: number;
+  readonly untilMs: number;
 }
 
 /** Batches under way to one node. Calls that come meanwhile make up the next one, so that load makes batches larger. */
 const batchesAtOnce = 4;
 const callsOfBatch = 100;
 const bytesOfBatch = 1_000_000;
+/** How often calls under way are looked at; they give up that much late. */
+const watchMs = 20;
 const neverSent = new Set([
   "ECONNREFUSED",
   "ENOTFOUND",
@@ -75,6 +80,7 @@ export class NodeRpc {
   #lastId = 0;
   #closed = false;
   #hasGraphql = true;
+  #heardMs = Number.NEGATIVE_INFINITY;
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint;
@@ -90,10 +96,11 @@ export class NodeRpc {
   /**
    * One call.
    *
+   * @param patienceMs A node that answers others meanwhile is waited for so long; `limitMs` when absent.
    * @throws RpcRefusal what the node answered in place of a result.
    * @throws RpcSilence when there was no answer in time.
    */
-  async call(method: string, params: readonly unknown[], limitMs: number): Promise<unknown> {
+  async call(method: string, params: readonly unknown[], limitMs: number, patienceMs = limitMs): Promise<unknown> {
     if (this.#closed) {
       throw new RpcSilence("the client was closed", { sent: false, timedOut: false });
     }
@@ -101,7 +108,8 @@ export class NodeRpc {
     const id = this.#lastId;
     const text = JSON.stringify({ jsonrpc: "2.0", id, method, params });
     return await new Promise((resolve, reject) => {
-      this.#waiting.push({ id, text, resolve, reject, limitAtMs: performance.now() + limitMs });
+      const sinceMs = performance.now();
+      this.#waiting.push({ id, text, resolve, reject, sinceMs, silenceMs: limitMs, untilMs: sinceMs + patienceMs });
       if (this.#waiting.length === 1) {
         setImmediate(() => this.#send()); // whatever else is asked in this turn goes along
       }
@@ -170,12 +178,12 @@ export class NodeRpc {
   }
 
   async #exchange(batch: readonly Call[]): Promise<void> {
-    const limitMs = Math.max(...batch.map(({ limitAtMs }) => limitAtMs)) - performance.now();
-    if (limitMs <= 0) {
+    if (batch.every((call) => this.#leftMs(call) <= 0)) {
       throw new RpcSilence("there was no time left to ask", { sent: false, timedOut: true });
     }
-    const limit = AbortSignal.timeout(Math.ceil(limitMs));
-    const timers = batch.map(giveUpInTime);
+    const given = new AbortController();
+    const limit = given.signal;
+    const watch = this.#watch(batch, given);
     try {
       const answer = await this.#pool.request({
         method: "POST",
@@ -188,19 +196,32 @@ export class NodeRpc {
       if (answer.statusCode !== 200) {
         throw new RpcSilence(`HTTP ${answer.statusCode} ${text.slice(0, 200)}`, { sent: true, timedOut: false });
       }
+      this.#heardMs = performance.now();
       settle(batch, answersSchema.parse(JSON.parse(text)));
     } catch (error) {
       throw silence(error, limit.aborted);
     } finally {
-      timers.map(clearTimeout);
+      clearInterval(watch);
     }
   }
-}
 
-/** A batch waits for its most patient call; the others give up before. */
-function giveUpInTime({ limitAtMs, reject }: Call): NodeJS.Timeout {
-  const late = () => reject(new RpcSilence("no answer in time", { sent: true, timedOut: true }));
-  return setTimeout(late, Math.max(1, limitAtMs - performance.now()));
+  #leftMs({ sinceMs, silenceMs, untilMs }: Call): number {
+    return Math.min(untilMs, Math.max(sinceMs, this.#heardMs) + silenceMs) - performance.now();
+  }
+
+  /** A batch waits for its most patient call; the others give up before. */
+  #watch(batch: readonly Call[], given: AbortController): NodeJS.Timeout {
+    const open = new Set(batch);
+    return setInterval(() => {
+      for (const call of open) {
+        if (this.#leftMs(call) <= 0) {
+          open.delete(call);
+          call.reject(new RpcSilence("no answer in time", { sent: true, timedOut: true }));
+        }
+      }
+      if (open.size === 0) given.abort();
+    }, watchMs);
+  }
 }
 
 function settle(batch: readonly Call[], answers: z.output<typeof answersSchema>): void {

@@ -7,7 +7,7 @@ import { type Signed, signTransaction, type Transaction } from "./transaction.ts
 
 /** With less time than this left nothing is tried again. */
 const leastAttemptMs = 20;
-/** One attempt takes no more than this, so that another node can be tried. */
+/** A node that has answered nothing for this long is left for another; one that is merely slow is not. */
 const attemptLimitMs = 2_000;
 const pauseMs = 20;
 /** A transaction that is in no block after this time is handed to another node as well. */
@@ -188,7 +188,8 @@ export class Sender {
     for (let attempts = 1; ; attempts += 1) {
       const { ordinal: endpoint } = node.endpoint;
       try {
-        await node.call(way.method, way.parameters(signed), Math.min(attemptLimitMs, remainingMs()));
+        const patienceMs = remainingMs();
+        await node.call(way.method, way.parameters(signed), Math.min(attemptLimitMs, patienceMs), patienceMs);
         return { endpoint, attempts, code: undefined, surelyNot: false };
       } catch (error) {
         if (error instanceof RpcRefusal) {

@@ -172,7 +172,9 @@ func gethArgs(ctx context.Context, s *settings, n *network, own *member) ([]stri
 		return append(args, raft...), err
 	}
 	if n.isIstanbul() {
-		args = append(args, "--emitcheckpoints")
+		// A block made anew of more transactions starts the wait for a silent proposer again: made every 3 s, as is usual,
+		// no round would end while transactions come (consensus/istanbul/qbft/core/request.go of GoQuorum 22.7.4).
+		args = append(args, "--emitcheckpoints", "--miner.recommit", "24h")
 	}
 	if own.Validator {
 		args = append(args, "--mine")
