@@ -153,6 +153,10 @@ function explainKind(what: string, error: Error): EnvironmentError {
     const fix = "Let Docker reach the registry, or build the node image here: --target-option node-image=built.";
     return new EnvironmentError(`${what}: ${message}.`, fix);
   }
+  if (/could not find a log line/.test(message)) {
+    const fix = "kind gives a node half a minute to start. Try again when the machine is less busy, or with nodes=1.";
+    return new EnvironmentError(`${what}: a node did not start in time (${message}).`, fix);
+  }
   if (/node\(s\) already exist/.test(message)) {
     const fix = "Remove it with `npx orrery kind down`, or name another: --target-option cluster=<name>.";
     return new EnvironmentError(`${what}: ${message}.`, fix);

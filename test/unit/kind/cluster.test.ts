@@ -101,6 +101,13 @@ test.each([
   await expect(access(join(folder, "home/kind/x"))).rejects.toThrow("ENOENT");
 });
 
+test("a machine too busy for kind's own limit is told as such", async () => {
+  const said =
+    'ERROR: failed to create cluster: could not find a log line that matches "Reached target .*Multi-User System.*"';
+  await fake("kind", { "create cluster": { text: said, code: 1 }, "delete cluster": { fixture: "delete-none" } });
+  await expect(createCluster(context, options, image)).rejects.toThrow(/did not start in time[\s\S]*less busy/);
+});
+
 test("a full disk is told as such", () => {
   const error = explainDocker("Docker cannot load a.tar", "write /var: no space left on device");
   expect(error.message).toMatch(/the disk of Docker is full[\s\S]*docker system prune/);
