@@ -1,6 +1,13 @@
-import type { V1LimitRange, V1ResourceQuota } from "@kubernetes/client-node";
-import type { Needs } from "./capacity.ts";
-import { amount } from "./needs.ts";
+/** What is asked for, as far as it is limited: cores, bytes and bytes of volumes. */
+interface Requests {
+  readonly pods: readonly (Amounts & { readonly containers: readonly Amounts[] })[];
+  readonly volumes: readonly number[];
+}
+
+interface Amounts {
+  readonly cpu: number;
+  readonly memory: number;
+}
 
 /** One number that a namespace does not let its objects exceed. */
 export interface NamespaceLimit {
@@ -14,34 +21,8 @@ export interface NamespaceLimit {
   readonly max: number;
 }
 
-/** What ResourceQuotas and LimitRanges limit; what is in use is left out, since a deployment replaces its own. */
-export function namespaceLimits(
-  quotas: readonly V1ResourceQuota[],
-  ranges: readonly V1LimitRange[],
-): readonly NamespaceLimit[] {
-  const limits = (source: string, per: NamespaceLimit["per"], values: Readonly<Record<string, string>> = {}) =>
-    Object.entries(values).map(([resource, max]) => ({ source, per, resource, max: amount(max) }));
-  return [
-    ...quotas
-      .filter(({ spec }) => spec?.scopes === undefined && spec?.scopeSelector === undefined) // others are for some pods
-      .flatMap(({ metadata, spec }) => limits(`ResourceQuota ${metadata?.name}`, "namespace", spec?.hard)),
-    ...ranges.flatMap(({ metadata, spec }) =>
-      (spec?.limits ?? []).flatMap(({ type, max }) => {
-        const per = perType[type];
-        return per === undefined ? [] : limits(`LimitRange ${metadata?.name}`, per, max);
-      }),
-    ),
-  ];
-}
-
-const perType: Readonly<Record<string, NamespaceLimit["per"]>> = {
-  Pod: "pod",
-  Container: "container",
-  PersistentVolumeClaim: "volume",
-};
-
 /** The limits that what is needed exceeds, each in words; those of resources nothing is known of never do. */
-export function exceeded(needs: Needs, limits: readonly NamespaceLimit[]): string[] {
+export function exceeded(needs: Requests, limits: readonly NamespaceLimit[]): string[] {
   return limits.flatMap((limit) => {
     const asked = askedOf(needs, limit);
     if (asked === undefined || asked <= limit.max * (1 + 1e-9)) return [];
@@ -50,7 +31,7 @@ export function exceeded(needs: Needs, limits: readonly NamespaceLimit[]): strin
   });
 }
 
-function askedOf(needs: Needs, { per, resource }: NamespaceLimit): number | undefined {
+function askedOf(needs: Requests, { per, resource }: NamespaceLimit): number | undefined {
   const name = resource.replace(/^(requests\.|count\/)/, "");
   const largest = (values: readonly number[]) => Math.max(0, ...values);
   if (per === "volume") return name === "storage" ? largest(needs.volumes) : undefined;

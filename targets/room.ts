@@ -5,13 +5,15 @@ import {
   type KubeConfig,
   StorageV1Api,
   type V1CSINode,
+  type V1LimitRange,
   type V1Node,
   type V1Pod,
+  type V1ResourceQuota,
 } from "@kubernetes/client-node";
 import type { NodeRoom, Room } from "./capacity.ts";
 import { answered, serverVersion } from "./kube-client.ts";
 import { amount, requestsOf } from "./needs.ts";
-import { namespaceLimits } from "./quotas.ts";
+import type { NamespaceLimit } from "./quotas.ts";
 
 const defaultClass = "storageclass.kubernetes.io/is-default-class";
 const noProvisioner = "kubernetes.io/no-provisioner";
@@ -106,3 +108,29 @@ async function refusals(config: KubeConfig): Promise<string[]> {
     .filter((_, index) => answers[index]?.status?.allowed !== true)
     .map(({ resource }) => `create ${resource}`);
 }
+
+/** What ResourceQuotas and LimitRanges limit; what is in use is left out, since a deployment replaces its own. */
+function namespaceLimits(
+  quotas: readonly V1ResourceQuota[],
+  ranges: readonly V1LimitRange[],
+): readonly NamespaceLimit[] {
+  const limits = (source: string, per: NamespaceLimit["per"], values: Readonly<Record<string, string>> = {}) =>
+    Object.entries(values).map(([resource, max]) => ({ source, per, resource, max: amount(max) }));
+  return [
+    ...quotas
+      .filter(({ spec }) => spec?.scopes === undefined && spec?.scopeSelector === undefined) // others are for some pods
+      .flatMap(({ metadata, spec }) => limits(`ResourceQuota ${metadata?.name}`, "namespace", spec?.hard)),
+    ...ranges.flatMap(({ metadata, spec }) =>
+      (spec?.limits ?? []).flatMap(({ type, max }) => {
+        const per = perType[type];
+        return per === undefined ? [] : limits(`LimitRange ${metadata?.name}`, per, max);
+      }),
+    ),
+  ];
+}
+
+const perType: Readonly<Record<string, NamespaceLimit["per"]>> = {
+  Pod: "pod",
+  Container: "container",
+  PersistentVolumeClaim: "volume",
+};
