@@ -154,7 +154,7 @@ function explainKind(what: string, error: Error): EnvironmentError {
     return new EnvironmentError(`${what}: ${message}.`, fix);
   }
   if (/could not find a log line/.test(message)) {
-    const fix = "kind gives a node half a minute to start. Try again when the machine is less busy, or with nodes=1.";
+    const fix = "kind gives a node half a minute. Try again when the machine is less busy, or with another node-image.";
     return new EnvironmentError(`${what}: a node did not start in time (${message}).`, fix);
   }
   if (/node\(s\) already exist/.test(message)) {
