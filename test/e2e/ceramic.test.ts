@@ -8,6 +8,7 @@ import { type Summary, summarySchema } from "../../schema/summary.ts";
 import { ceramicScenarios } from "../../schema/systems/ceramic-workload.ts";
 import { orrery } from "../support/cli.ts";
 import { cluster } from "../support/cluster.ts";
+import { askPod } from "../support/pod-proxy.ts";
 
 /** A real Ceramic network on a real cluster: a run, a peer that goes and returns, a peer more and one less. */
 const name = `e2e-c-${process.pid}`;
@@ -64,6 +65,7 @@ const statusSchema = z.object({
   ),
 });
 
+const peersSchema = z.object({ Peers: z.array(z.object({ Peer: z.string() })).nullable() });
 const streamSchema = z.object({
   state: z.object({ content: z.unknown(), next: z.object({ content: z.unknown() }).optional() }),
 });
@@ -183,6 +185,21 @@ describe.skipIf(!cluster.available)("ceramic on the local cluster", () => {
       expect(await podIds()).toEqual(before);
     },
   );
+
+  test("a peer that lost all its connections is connected again by itself", async () => {
+    const config = new KubeConfig();
+    config.loadFromFile(cluster.kubeconfig());
+    const kubo = (path: string) => askPod(config, { namespace, pod: `${group}-1`, port: 5101 }, `api/v0/${path}`, {});
+    const peers = async (): Promise<string[]> => {
+      const { Peers } = peersSchema.parse(await kubo("swarm/peers"));
+      return [...new Set((Peers ?? []).map(({ Peer }) => Peer))];
+    };
+    const before = await peers();
+    expect(before).toHaveLength(1);
+    const answer = await kubo(`swarm/disconnect?arg=${encodeURIComponent(`/p2p/${before[0]}`)}`);
+    expect(JSON.stringify(answer)).toContain("success");
+    await expect.poll(peers, patience).toEqual(before);
+  });
 
   test("a peer that crashes in a run returns as who it was, with its data, and is connected again", async () => {
     const before = await status();
