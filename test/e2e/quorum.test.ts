@@ -8,13 +8,16 @@ import { orrery } from "../support/cli.ts";
 import { cluster } from "../support/cluster.ts";
 import { eventually, QuorumNodes } from "../support/quorum-nodes.ts";
 
-/** A chain of three validators on a real cluster: restarted, grown to four, and with one and two of them away. */
+/**
+ * A chain of three validators on a real cluster: restarted, grown by a validator and an observer, with one and two of
+ * the validators away, and made smaller again.
+ */
 const name = `e2e-quorum-${process.pid}`;
 const namespace = `orrery-${name}`;
-const experiment = (nodes: number): string => `schema: orrery/v1
+const experiment = (nodes: number, validators: number): string => `schema: orrery/v1
 name: ${name}
 seed: 12
-network: {system: quorum, consensus: qbft, nodes: ${nodes}, accounts: 8, cpu: 50m, memory: 256Mi, storage: 256Mi}
+network: {system: quorum, consensus: qbft, nodes: ${nodes}, validators: ${validators}, accounts: 8, cpu: 50m, memory: 256Mi, storage: 256Mi}
 workload:
   operations: {transfer: 1}
   arrival: {rate: 5/s}
@@ -27,8 +30,8 @@ describe.skipIf(!cluster.available)("quorum on the local cluster", () => {
   let env: NodeJS.ProcessEnv;
   let config: KubeConfig;
   let chain: QuorumNodes;
-  const up = async (nodes: number): Promise<void> => {
-    await writeFile(file, experiment(nodes));
+  const up = async (nodes: number, validators = nodes): Promise<void> => {
+    await writeFile(file, experiment(nodes, validators));
     const outcome = await orrery(["up", file], env);
     expect(outcome.code, outcome.stderr).toBe(0);
   };
@@ -108,16 +111,15 @@ describe.skipIf(!cluster.available)("quorum on the local cluster", () => {
     await grows(1, number, 3);
   });
 
-  test("a fourth node joins the same chain, is voted in, and makes blocks", async () => {
-    const [first, before] = [await chain.block(0, 0), await chain.height(0)];
-    await up(4);
-    expect(await chain.block(0, 0)).toEqual(first);
-    expect(await chain.block(3, 0)).toEqual(first);
-    await grows(0, before, 1);
+  test("a fourth node joins the same chain, is voted in, and makes blocks; a fifth observes", async () => {
+    const [first, before] = [await chain.block(0, 0), await chain.block(0)];
+    await up(5, 4);
+    for (const ordinal of [0, 3, 4]) expect(await chain.block(ordinal, 0)).toEqual(first);
+    await grows(0, before.number, 1);
     const own = String(await chain.call(3, "istanbul_nodeAddress")).toLowerCase();
     await eventually(
       "four validators",
-      () => chain.call(0, "istanbul_getValidators"),
+      () => chain.call(0, "istanbul_getValidators", null),
       (validators) => JSON.stringify(validators).toLowerCase().includes(own),
     );
     await eventually(
@@ -125,6 +127,13 @@ describe.skipIf(!cluster.available)("quorum on the local cluster", () => {
       () => chain.author(0),
       (author) => author === own,
     );
+    await grows(4, before.number, 1);
+    expect(await chain.block(4, before.number)).toEqual(before);
+    const observer = String(await chain.call(4, "istanbul_nodeAddress")).toLowerCase();
+    expect(await chain.call(4, "eth_mining")).toBe(false);
+    const validators = (await chain.call(4, "istanbul_getValidators", null)) as readonly string[];
+    expect(validators.map((address) => address.toLowerCase())).not.toContain(observer);
+    expect(validators).toHaveLength(4);
   });
 
   test("with one of four validators away the chain goes on; with two it halts; back, all catch up", async () => {
@@ -152,6 +161,18 @@ describe.skipIf(!cluster.available)("quorum on the local cluster", () => {
       () => chain.block(3, again.number),
       ({ hash }) => hash === again.hash,
     );
+  });
+
+  test("validator and observer leave: the one is voted out, and three validators go on with the same chain", async () => {
+    const before = await chain.block(0);
+    await up(3);
+    expect(await chain.block(0, before.number)).toEqual(before);
+    await eventually(
+      "three validators",
+      () => chain.call(0, "istanbul_getValidators", null),
+      (validators) => (validators as readonly string[]).length === 3,
+    );
+    await grows(0, await chain.height(0), 3);
   });
 
   test("no private key is in the state, in a pod's spec or in a node's log", async () => {
