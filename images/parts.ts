@@ -31,6 +31,9 @@ const documentation = ["usr/share/doc", "usr/share/man", "usr/share/locale", "us
 /** Left out of copied packages: nothing that runs reads them. */
 const notRun = /(\.d\.[cm]?ts|\.map|\.md|\.markdown)$|\/(test|tests|\.github)$/;
 
+/** Left out of the project's own files, and no reason to build an image again. */
+const notCopied = /\.(md|test\.ts)$/;
+
 /** Tells whether a part has changed, without building it. */
 export async function fingerprint(part: ImagePart, context: PartContext): Promise<string> {
   const { root } = context;
@@ -83,7 +86,7 @@ export async function place(part: ImagePart, folder: string, context: PartContex
       return await cp(join(root, part.from), to, {
         recursive: true,
         verbatimSymlinks: true,
-        filter: (path) => !path.endsWith(".test.ts"),
+        filter: (path) => !notCopied.test(path),
       });
     case "cargo":
       return await cp(await cargoBuild(part.crate, part.program, context), to);
@@ -127,7 +130,7 @@ function isPackageFile(top: string, path: string): boolean {
   return path === top || (basename(path) !== "node_modules" && !notRun.test(path));
 }
 
-/** SHA-256 over the names, modes and contents of a file or folder; of nothing where there is none. */
+/** SHA-256 over the names, modes and contents of a file, or of what is copied of a folder; `none` where there is none. */
 export async function hashTree(path: string): Promise<string> {
   const hash = createHash("sha256");
   const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
@@ -140,7 +143,8 @@ export async function hashTree(path: string): Promise<string> {
     await pipeline(createReadStream(path), hash, { end: false });
     return hash.digest("hex");
   }
-  for (const entry of (await readdir(path, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  const entries = (await readdir(path, { withFileTypes: true })).filter(({ name }) => !notCopied.test(name));
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (entry.isSymbolicLink()) hash.update(`${entry.name}\0link ${await readlink(join(path, entry.name))}\0`);
     else hash.update(`${entry.name}\0${await hashTree(join(path, entry.name))}\0`);
   }

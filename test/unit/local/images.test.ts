@@ -46,6 +46,21 @@ test("a tree's hash depends on names and contents, not on when it was made", asy
   expect(await hashTree(join(root, "images/nothing-here"))).toBe("none");
 });
 
+test("a tree's hash is not about texts and tests, which no image holds", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "orrery-tree-"));
+  try {
+    await writeFile(join(folder, "program.ts"), "run();");
+    const once = await hashTree(folder);
+    await writeFile(join(folder, "README.md"), "# What it does");
+    await writeFile(join(folder, "program.test.ts"), "test();");
+    expect(await hashTree(folder)).toBe(once);
+    await writeFile(join(folder, "other.ts"), "run();");
+    expect(await hashTree(folder)).not.toBe(once);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
 test("a Rust compiler that is missing, too old or not set up is named with what it says", async () => {
   const folder = await mkdtemp(join(tmpdir(), "orrery-cargo-"));
   const ask = (script?: string) => async () => {
