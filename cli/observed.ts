@@ -61,7 +61,7 @@ export async function observedFiles(
     }
   };
   if (observe.traces !== undefined) await keep("traces.json", () => tracesOf(ask, run, pauseMs));
-  if (observe.prometheus) await keep("metrics.json", () => metricsOf(ask, run));
+  if (observe.prometheus) await keep("metrics.json", () => metricsOf(ask, run, warn));
   return files;
 }
 
@@ -147,8 +147,16 @@ const rangeAnswer = z.object({
 
 const stepMs = 5_000;
 
-async function metricsOf(ask: Ask, run: ObservedRun): Promise<MetricsFile> {
-  const series = await Promise.all([...usageSeries, ...quorumSeries].map((one) => pointsOf(ask, one, run)));
+/** One series that cannot be had does not take the others along; where none can be had, there is no file. */
+async function metricsOf(ask: Ask, run: ObservedRun, warn: (text: string) => void): Promise<MetricsFile> {
+  const wanted = [...usageSeries, ...quorumSeries];
+  const answers = await Promise.allSettled(wanted.map((one) => pointsOf(ask, one, run)));
+  const series = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
+  const failures = answers.flatMap((answer, index) =>
+    answer.status === "rejected" ? [{ name: wanted[index]?.name, reason: answer.reason as unknown }] : [],
+  );
+  if (series.length === 0) throw failures[0]?.reason;
+  for (const { name, reason } of failures) warn(`metrics.json lacks ${name}: ${messageOf(reason)}`);
   return metricsFileSchema.parse({ schema: metricsVersion, run: run.run, stepMs, series: series.flat() });
 }
 

@@ -116,6 +116,22 @@ test("what cannot be had is left out and said, and the rest is kept", async () =
   expect(warnings).toEqual(["traces.json is not kept: it has gone"]);
 });
 
+test("a series that cannot be had does not take the others along, unless there is none", async () => {
+  const warnings: string[] = [];
+  const warn = (text: string) => warnings.push(text);
+  const watched = { ...observe, traces: undefined };
+  const refuse: Ask = async () => {
+    throw new Error("found duplicate series");
+  };
+  const some: Ask = async (part, path) => (path.includes("container_cpu_usage") ? refuse(part, path) : noSeries);
+  expect(Object.keys(await observedFiles(some, watched, run, warn))).toEqual(["metrics.json"]);
+  expect(await observedFiles(refuse, watched, run, warn)).toEqual({});
+  expect(warnings).toEqual([
+    "metrics.json lacks pod_cpu_cores: found duplicate series",
+    "metrics.json is not kept: found duplicate series",
+  ]);
+});
+
 test("an experiment that is not watched asks nobody", async () => {
   const off = { ...observe, prometheus: false, traces: undefined };
   expect(await observedFiles(expect.unreachable, off, run, expect.unreachable)).toEqual({});
