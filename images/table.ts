@@ -258,7 +258,7 @@ export const images = {
     base: "base",
     internal: true,
     parts: [
-      { kind: "distribution", packages: ["caddy"], to: "root" },
+      { kind: "distribution", packages: ["caddy", "libzstd1"], to: "root" },
       { kind: "tool", program: "ingress-controller", to: "ingress-controller" },
     ],
   },
